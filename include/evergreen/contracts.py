@@ -1,0 +1,295 @@
+"""What crosses the boundary between two tasks: frozen facts, small enough for XCom.
+
+Each class turns into plain JSON with `as_json` and back with `from_json`. Frames, models and
+pickles never cross; their addresses do. Times are ISO 8601 in UTC.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
+
+Task = Literal["regression", "binary", "multiclass"]
+RequestReason = Literal["new_data", "drift", "schedule", "manual"]
+Part = Literal["train", "validation", "holdout", "fitting"]
+
+
+class Fact:
+    """Base of everything that crosses: `as_json` and `from_json` are exact inverses."""
+
+    def as_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)  # type: ignore[call-overload, no-any-return]
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> Self:
+        """Rebuild from `as_json`'s output; unknown keys raise TypeError, tuples come back as tuples."""
+        hints = typing.get_type_hints(cls)
+        return cls(**{key: _revive(hints.get(key), value) for key, value in document.items()})
+
+
+def _revive(hint: Any, value: Any) -> Any:
+    if value is None:
+        return None
+    origin = typing.get_origin(hint)
+    arguments = typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return _revive(next(a for a in arguments if a is not type(None)), value)
+    if origin is tuple and isinstance(value, list | tuple):
+        return tuple(_revive(arguments[0], item) for item in value)
+    if isinstance(hint, type) and issubclass(hint, Fact) and isinstance(value, dict):
+        return hint.from_json(value)
+    return value
+
+
+# --- ingest -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class LandedFile(Fact):
+    """A file seen in a landing zone: `uri` is its address, `fingerprint` changes when it does."""
+
+    uri: str
+    size_bytes: int
+    modified_at: str
+    fingerprint: str
+    kind: Literal["rows", "labels"] = "rows"
+
+
+@dataclass(frozen=True)
+class FileOutcome(Fact):
+    """What became of one file: appended, quarantined whole (with the rule), or already known."""
+
+    uri: str
+    digest: str
+    state: Literal["appended", "quarantined", "known", "stopped"]
+    rows_appended: int = 0
+    rows_quarantined: int = 0
+    rule: str = ""
+    reason: str = ""
+    kind: Literal["rows", "labels"] = "rows"
+
+
+@dataclass(frozen=True)
+class IngestReport(Fact):
+    """One run of ingest: every file's outcome and the Delta version after it."""
+
+    model: str
+    files: tuple[FileOutcome, ...]
+    rows_appended: int
+    rows_quarantined: int
+    data_version: int
+
+
+# --- train --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class RetrainRequest(Fact):
+    """Somebody or something asks for a training. `cause` makes it unique: one request a cause."""
+
+    id: int
+    model: str
+    reason: RequestReason
+    cause: str
+    created_at: str
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TrialBudget(Fact):
+    """What a search may spend: at most `trials` trials and `seconds` of wall time, over `workers`."""
+
+    trials: int
+    seconds: int
+    workers: int
+
+
+@dataclass(frozen=True)
+class Snapshot(Fact):
+    """The rows one training may use, frozen: Delta versions, a digest of the rows, and the split.
+
+    `key` is the training key: sha256 over model, rows digest, spec digest, code digest (and the
+    run that forced it, when forced). `seen_until` is the newest time (or the Delta version, where
+    the model has no time column) that the refitted artifact will have seen.
+    """
+
+    model: str
+    key: str
+    data_version: int
+    labels_version: int | None
+    rows_digest: str
+    spec_digest: str
+    code_digest: str
+    rows: dict[str, int]
+    seen_from: str
+    seen_until: str
+    holdout_from: str
+    budget: TrialBudget
+    request_ids: tuple[int, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
+class TuningResult(Fact):
+    """The best recipe of the study: which estimator, with which parameters, and its validation score."""
+
+    study: str
+    estimator: str
+    params: dict[str, Any]
+    validation_score: float
+    trials_complete: int
+    trials_pruned: int
+    trials_failed: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Fitted(Fact):
+    """A fitted challenger, logged to its MLflow run under `bundle_path`."""
+
+    run_id: str
+    bundle_path: str
+    manifest_digest: str
+    tuning: TuningResult
+
+
+@dataclass(frozen=True)
+class Score(Fact):
+    """One model's metric on one set of rows. For `greater_is_better` see the metric's own entry."""
+
+    metric: str
+    value: float
+    n_rows: int
+
+
+@dataclass(frozen=True)
+class Judgement(Fact):
+    """The judge's word. Only `won` registers; `lost` and `not_yet` are results, not failures."""
+
+    verdict: Literal["won", "lost", "not_yet"]
+    reason: str
+    challenger: Score | None = None
+    champion: Score | None = None
+    champion_version: int | None = None
+    baseline: Score | None = None
+    required_improvement: float = 0.0
+    improvement: float | None = None
+
+
+@dataclass(frozen=True)
+class Candidate(Fact):
+    """A registered version: the recipe that won, refitted, with the digest of its manifest."""
+
+    model: str
+    version: int
+    run_id: str
+    training_key: str
+    manifest_digest: str
+    refitted: bool
+
+
+# --- deploy -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class BuiltImage(Fact):
+    """What staging will run: an image by digest, or (process runtime) a directory with its digest."""
+
+    model: str
+    version: int
+    runtime: Literal["docker", "process"]
+    reference: str
+    digest: str
+    manifest_digest: str
+
+
+@dataclass(frozen=True)
+class RunningService(Fact):
+    """A started service: `service_id` is the container's id, or the pid with its start time."""
+
+    service_id: str
+    name: str
+    runtime: Literal["docker", "process"]
+    endpoint: str
+    image_digest: str
+    spool: str
+
+
+@dataclass(frozen=True)
+class Check(Fact):
+    """One thing that was verified, with what was seen against what was required."""
+
+    name: str
+    passed: bool
+    seen: str
+    required: str
+
+
+@dataclass(frozen=True)
+class Verification(Fact):
+    """All checks of one candidate service; it passed if every check did."""
+
+    model: str
+    version: int
+    service: RunningService
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        return bool(self.checks) and all(check.passed for check in self.checks)
+
+
+@dataclass(frozen=True)
+class Deployment(Fact):
+    """A version that answers in an environment, proven there."""
+
+    model: str
+    version: int
+    environment: Literal["staging", "production"]
+    service: RunningService
+    deployed_at: str
+
+
+# --- monitor ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ColumnDrift(Fact):
+    """One column compared: the named method's value against its threshold."""
+
+    column: str
+    method: str
+    value: float
+    threshold: float
+    drifted: bool
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class DriftVerdict(Fact):
+    """What the comparison says. `not_yet` means too few rows to say anything."""
+
+    verdict: Literal["drift", "no_drift", "not_yet"]
+    reason: str
+    rows_reference: int
+    rows_current: int
+    columns: tuple[ColumnDrift, ...] = ()
+
+    @property
+    def drifted_columns(self) -> tuple[str, ...]:
+        return tuple(column.column for column in self.columns if column.drifted)
+
+
+@dataclass(frozen=True)
+class DriftReport(Fact):
+    """A verdict with where its evidence lies, and the request it led to (None: none was needed)."""
+
+    model: str
+    champion_version: int
+    verdict: DriftVerdict
+    run_id: str
+    report_uri: str
+    request_id: int | None

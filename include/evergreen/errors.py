@@ -1,0 +1,82 @@
+"""The errors Evergreen raises, and whether trying again can help.
+
+Every error of ours descends from `EvergreenError` and carries `retryable`. The retry rule of
+`dag_kit` reads it along the chain of causes, so a stage never decides about retries itself:
+it says what happened. What is not ours (a socket that closed, a database that was restarted)
+is taken as retryable unless it is a programming error.
+"""
+
+
+class EvergreenError(Exception):
+    """Root of all errors raised on purpose. `retryable` says whether a second try can help."""
+
+    retryable = False
+
+
+class SpecError(EvergreenError, ValueError):
+    """A model's YAML was refused. The message names the file, the line, what was seen, what is allowed."""
+
+
+class SettingsError(EvergreenError, ValueError):
+    """The installation's own settings are missing or contradict each other."""
+
+
+class InputError(EvergreenError, ValueError):
+    """What a person typed into a trigger form or a command is out of bounds."""
+
+
+class FileRefused(EvergreenError, ValueError):
+    """A landed file cannot be taken; it is quarantined and the rest goes on.
+
+    `rule` is the short name under which the quarantine table files it.
+    """
+
+    def __init__(self, rule: str, message: str) -> None:
+        super().__init__(message)
+        self.rule = rule
+
+
+class FileUnreadable(EvergreenError, OSError):
+    """The landing zone would not hand a file over (no permission, access denied): a person must act."""
+
+
+class QuarantineOverflow(EvergreenError):
+    """Too large a share of a file broke the contract: the file stops, nothing of it is appended."""
+
+
+class BuilderRefused(EvergreenError, ValueError):
+    """A user's estimator builder cannot be served: it imports what the serving image lacks."""
+
+
+class ArtifactRefused(EvergreenError, ValueError):
+    """A model's files are not what was recorded when they were made, or not what may be loaded."""
+
+
+class VerificationFailed(EvergreenError):
+    """The candidate container did not prove itself; the earlier one still answers."""
+
+
+class LeaseLost(EvergreenError):
+    """Somebody else took over this piece of work while we were away: stop without an effect."""
+
+
+class Unavailable(EvergreenError, ConnectionError):
+    """A service we depend on does not answer now. A retry can help."""
+
+    retryable = True
+
+
+def is_retryable(error: BaseException) -> bool:
+    """Whether a second try can help, read along the chain of causes.
+
+    The first error of ours in the chain decides. Without one, programming errors (TypeError,
+    AttributeError, NameError, ImportError, AssertionError) do not retry, and all else does.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, EvergreenError):
+            return seen.retryable
+        seen = seen.__cause__ or seen.__context__
+    return not isinstance(
+        error, TypeError | AttributeError | NameError | ImportError | AssertionError
+    )

@@ -1,0 +1,74 @@
+"""What a stage works with: one model's spec and the adapters it may need, opened when first used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from include.evergreen.settings import Settings
+from include.evergreen.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from include.evergreen.adapters.lake import Lake
+    from include.evergreen.adapters.landing import Landing
+    from include.evergreen.adapters.ledger import Ledger
+    from include.evergreen.adapters.registry import Registry
+    from include.evergreen.adapters.runtime import Runtime
+    from include.evergreen.adapters.studies import Studies
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Opens each adapter once, on first use, so that a task pays only for what it touches."""
+
+    spec: ModelSpec
+    settings: Settings
+
+    @property
+    def model(self) -> str:
+        return self.spec.model
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        from include.evergreen.adapters.ledger import open_ledger
+
+        return open_ledger(self.settings.ledger_url)
+
+    @cached_property
+    def lake(self) -> Lake:
+        from include.evergreen.adapters.lake import Lake
+
+        return Lake(self.settings)
+
+    @cached_property
+    def landing(self) -> Landing:
+        from include.evergreen.adapters.landing import open_landing
+
+        return open_landing(self.spec.landing_uri(self.settings), self.settings)
+
+    @cached_property
+    def label_landing(self) -> Landing | None:
+        """The landing zone of late labels; None where the spec names none."""
+        from include.evergreen.adapters.landing import open_landing
+
+        uri = self.spec.labels_uri(self.settings)
+        return open_landing(uri, self.settings) if uri else None
+
+    @cached_property
+    def registry(self) -> Registry:
+        from include.evergreen.adapters.registry import Registry
+
+        return Registry(self.settings)
+
+    @cached_property
+    def studies(self) -> Studies:
+        from include.evergreen.adapters.studies import Studies
+
+        return Studies(self.settings)
+
+    @cached_property
+    def runtime(self) -> Runtime:
+        from include.evergreen.adapters.runtime import open_runtime
+
+        return open_runtime(self.spec.deployment.runtime, self.settings)
