@@ -1,0 +1,1 @@
+"""Code that DAG files import; Astro and `PYTHONPATH` put its parent on the path."""

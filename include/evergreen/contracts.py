@@ -25,7 +25,7 @@ class Fact:
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Self:
-        """Rebuild from `as_json`'s output; unknown keys raise TypeError, tuples come back as tuples."""
+        """Rebuild from `as_json`'s output; an unknown key raises TypeError."""
         hints = typing.get_type_hints(cls)
         return cls(**{key: _revive(hints.get(key), value) for key, value in document.items()})
 
@@ -100,7 +100,7 @@ class RetrainRequest(Fact):
 
 @dataclass(frozen=True)
 class TrialBudget(Fact):
-    """What a search may spend: at most `trials` trials and `seconds` of wall time, over `workers`."""
+    """What a search may spend: `trials` trials and `seconds` of wall time, over `workers`."""
 
     trials: int
     seconds: int
@@ -134,7 +134,7 @@ class Snapshot(Fact):
 
 @dataclass(frozen=True)
 class TuningResult(Fact):
-    """The best recipe of the study: which estimator, with which parameters, and its validation score."""
+    """The best recipe of the study: estimator, parameters, and its validation score."""
 
     study: str
     estimator: str
@@ -196,7 +196,7 @@ class Candidate(Fact):
 
 @dataclass(frozen=True)
 class BuiltImage(Fact):
-    """What staging will run: an image by digest, or (process runtime) a directory with its digest."""
+    """What staging will run: an image by digest, or a directory with its digest (process)."""
 
     model: str
     version: int

@@ -14,7 +14,7 @@ class EvergreenError(Exception):
 
 
 class SpecError(EvergreenError, ValueError):
-    """A model's YAML was refused. The message names the file, the line, what was seen, what is allowed."""
+    """A model's YAML was refused; the message says where, what was seen and what is allowed."""
 
 
 class SettingsError(EvergreenError, ValueError):
@@ -37,7 +37,7 @@ class FileRefused(EvergreenError, ValueError):
 
 
 class FileUnreadable(EvergreenError, OSError):
-    """The landing zone would not hand a file over (no permission, access denied): a person must act."""
+    """The landing zone would not hand a file over (no permission): a person must act."""
 
 
 class QuarantineOverflow(EvergreenError):

@@ -9,10 +9,13 @@ read while a DAG file is parsed.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import quote
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
@@ -64,8 +67,13 @@ class Settings:
         return self.home / "services"
 
 
-def load(environ: Mapping[str, str] | None = None) -> Settings:
-    """Settings from `EVERGREEN_*` variables, each with its default under the home folder."""
+def load(
+    environ: Mapping[str, str] | None = None, overrides: Mapping[str, Any] | None = None
+) -> Settings:
+    """Settings from `EVERGREEN_*` variables, each with its default under the home folder.
+
+    `overrides` replaces single fields by name: what came from Airflow connections.
+    """
     env = os.environ if environ is None else environ
     home = Path(env.get("EVERGREEN_HOME") or PROJECT_ROOT / ".evergreen").resolve()
     roots = [
@@ -73,7 +81,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         *(Path(p).resolve() for p in env.get("EVERGREEN_DATA_ROOTS", "").split(":") if p),
     ]
     s3_keys = ("endpoint_url", "access_key", "secret_key", "region", "session_token")
-    return Settings(
+    found = Settings(
         home=home,
         models_dir=Path(env.get("EVERGREEN_MODELS_DIR") or PROJECT_ROOT / "include" / "models"),
         lake_uri=env.get("EVERGREEN_LAKE_URI") or str(home / "lake"),
@@ -89,3 +97,62 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         s3={k: v for k in s3_keys if (v := env.get(f"EVERGREEN_S3_{k.upper()}", ""))},
         data_roots=tuple(roots),
     )
+    return dataclasses.replace(found, **(overrides or {}))
+
+
+class Connection(Protocol):
+    """The part of an Airflow connection that is read here."""
+
+    conn_type: str
+    host: str | None
+    login: str | None
+    password: str | None
+    port: int | None
+    schema: str | None
+
+    @property
+    def extra_dejson(self) -> dict[str, Any]: ...
+
+
+def from_connection(setting: str, connection: Connection) -> dict[str, Any]:
+    """The fields of `Settings` that an Airflow connection carries; {} for one left blank."""
+    extra = connection.extra_dejson
+    if setting == "s3":
+        keys = {
+            "endpoint_url": extra.get("endpoint_url"),
+            "region": extra.get("region_name"),
+            "session_token": extra.get("aws_session_token"),
+            "access_key": connection.login,
+            "secret_key": connection.password,
+        }
+        known = {key: str(value) for key, value in keys.items() if value}
+        return {"s3": known} if known else {}
+    if not connection.host and not connection.schema:
+        return {}
+    if setting == "mlflow_uri":
+        return {
+            "mlflow_uri": _http_address(connection),
+            "mlflow_username": connection.login or "",
+            "mlflow_password": connection.password or "",
+        }
+    if setting == "ledger_url":
+        return {"ledger_url": _database_url(connection)}
+    return {setting: _http_address(connection)}
+
+
+def _http_address(connection: Connection) -> str:
+    host = connection.host or ""
+    if "://" not in host:
+        scheme = connection.conn_type if connection.conn_type in ("https", "tcp") else "http"
+        host = f"{connection.schema or scheme}://{host}"
+    return f"{host}:{connection.port}" if connection.port else host
+
+
+def _database_url(connection: Connection) -> str:
+    if connection.conn_type == "sqlite":
+        return f"sqlite:///{connection.host or connection.schema}"
+    login = quote(connection.login or "", safe="")
+    secret = f":{quote(connection.password, safe='')}" if connection.password else ""
+    at = f"{login}{secret}@" if login else ""
+    port = f":{connection.port}" if connection.port else ""
+    return f"postgresql+psycopg://{at}{connection.host}{port}/{connection.schema or ''}"

@@ -1,0 +1,1 @@
+"""One YAML a model, and any estimator builders in Python beside it."""

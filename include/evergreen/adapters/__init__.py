@@ -1,0 +1,1 @@
+"""The only importers of a vendor's SDK; none knows another."""

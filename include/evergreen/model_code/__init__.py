@@ -1,0 +1,1 @@
+"""Source that travels inside every model: standard library and numpy only."""

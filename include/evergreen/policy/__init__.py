@@ -1,0 +1,1 @@
+"""Pure decisions: numbers in, verdict and reason out."""

@@ -1,0 +1,1 @@
+"""What a task body calls: one verb a module."""

@@ -1,8 +1,7 @@
-"""The model spec: one YAML file that says everything about a model, and the only code that reads it.
+"""The sections of a model spec: every field with its type, its bounds and its default.
 
-`ModelSpec` is frozen; a spec that breaks a rule is refused with the file, the line, what was
-seen and what is allowed (`SpecError`). Digests cover what changes a training: `data`, `features`,
-`training` and `gates`, never a description or a monitoring window.
+What one field may hold stands here; what fields may hold together stands in `spec_rules`.
+`include.evergreen.spec` exports all of it.
 """
 
 from __future__ import annotations
@@ -10,9 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from include.evergreen.contracts import Task
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 ColumnName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f]+$")]
@@ -42,7 +39,7 @@ class Column(Section):
     type: Literal["float", "integer", "boolean", "category", "timestamp"]
     min: float | None = None
     max: float | None = None
-    values: tuple[str | int, ...] | None = Field(
+    values: tuple[StrictStr | StrictInt, ...] | None = Field(
         None, description="Allowed values of a category. Left out: any value, up to max_categories."
     )
     max_null_share: Share = Field(0.0, description="Share of missing values a file may have.")
@@ -198,19 +195,3 @@ class Monitoring(Section):
     ignore: tuple[ColumnName, ...] = Field(
         (), description="Columns that drift by nature, a counter say."
     )
-
-
-class ModelSpec(Section):
-    """One model, whole. See `docs/spec.schema.json` for the schema editors complete from."""
-
-    model: Name
-    description: str = Field("", max_length=2000)
-    owner: str = Field("evergreen", max_length=100)
-    task: Task
-    data: Data
-    features: Features = Features()
-    training: Training
-    gates: Gates = Gates()
-    retrain: Retrain = Retrain()
-    deployment: Deployment = Deployment()
-    monitoring: Monitoring = Monitoring()

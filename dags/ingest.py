@@ -1,0 +1,73 @@
+"""Takes landed files into the lake, each exactly once, and puts what breaks the contract aside.
+
+**Wakes on** a file in the model's landing zone (seconds after it stops growing), the cron of
+`data.schedule`, or by hand. **Makes true** `<model>.data_ingested`, when rows were appended.
+
+**Safe to clear and to trigger at any time:** a file is known by its digest, and one that was
+ingested is not ingested again. Files are never moved or deleted.
+
+**When it fails:** the champion goes on serving, nothing is lost. Either a file could not be read
+(permissions: fix them, clear the task), or too large a share of a file broke the contract: look
+into the quarantine table, mend the file or the contract, then trigger this DAG with
+*Replay quarantine* on. It can wait until morning.
+"""
+
+import datetime as dt
+
+from airflow.sdk.definitions.param import Param
+
+from include.evergreen import assets
+from include.evergreen import dag_kit as kit
+
+TIMEOUT = dt.timedelta(hours=2)
+PARAMS = {
+    "replay_quarantine": Param(
+        default=False,
+        type="boolean",
+        title="Replay quarantine",
+        description="Validate quarantined rows and files again and take in what passes now, "
+        "after the contract or the source was mended.",
+    ),
+}
+
+
+@kit.task()
+def discover_files(model: str, replay_quarantine: str) -> list[dict]:
+    from include.evergreen.stages import ingest
+
+    files = ingest.discover_files(kit.resources(model), now=kit.now())
+    if not files and replay_quarantine != "True":
+        raise kit.nothing_to_do("No file in the landing zone that is not known already.")
+    return [file.as_json() for file in files]
+
+
+@kit.task()
+def ingest_files(model: str, files: list[dict], replay_quarantine: str, run_id: str) -> dict:
+    from include.evergreen.contracts import LandedFile
+    from include.evergreen.stages import ingest
+
+    resources = kit.resources(model)
+    if replay_quarantine == "True":
+        ingest.replay_quarantine(resources, owner=run_id, now=kit.now())
+    landed = [LandedFile.from_json(file) for file in files]
+    report = ingest.ingest_files(resources, landed, owner=run_id, now=kit.now())
+    if not report.rows_appended:
+        raise kit.nothing_to_do("No new row passed the contract; see the log for each file.")
+    return report.as_json()
+
+
+for spec in kit.specs():
+    with kit.stage_dag(
+        spec,
+        "ingest",
+        wakes_on=assets.file_landed(spec),
+        cron=spec.data.schedule,
+        doc=__doc__,
+        timeout=TIMEOUT,
+        params=PARAMS,
+    ):
+        replay = "{{ params.replay_quarantine }}"
+        discovered = discover_files(spec.model, replay)
+        ingest_files.override(outlets=[assets.data_ingested(spec.model)])(
+            spec.model, discovered, replay, "{{ run_id }}"
+        )

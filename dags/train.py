@@ -1,0 +1,147 @@
+"""Trains a challenger for everything that asks for one, and registers it only if it wins.
+
+**Wakes on** `<model>.data_ingested`, `<model>.retrain_requested`, the cron of `retrain.schedule`,
+or by hand. Whatever woke it, it reads *all* pending requests from the ledger.
+**Makes true** `<model>.candidate_registered`, when the challenger beat the champion on rows
+that neither has seen.
+
+**Safe to clear and to trigger at any time:** the same rows, spec and code are trained once.
+
+**When it fails:** the champion goes on serving and the requests stay pending; the next run
+resumes them. A challenger that lost is a green run, its reason in the log of `judge_challenger`.
+It can wait until morning.
+"""
+
+import datetime as dt
+
+from airflow.sdk.definitions.param import Param
+
+from include.evergreen import assets, links
+from include.evergreen import dag_kit as kit
+
+TIMEOUT = dt.timedelta(hours=12)
+PARAMS = {
+    "reason": Param(
+        default="",
+        type="string",
+        maxLength=500,
+        title="Reason",
+        description="Why this training is wanted; recorded with it.",
+    ),
+    "trials": Param(
+        default=None,
+        type=["null", "integer"],
+        minimum=1,
+        maximum=10_000,
+        title="Budget: trials",
+        description="At most this many trials, instead of the spec's training.budget.trials.",
+    ),
+    "seconds": Param(
+        default=None,
+        type=["null", "integer"],
+        minimum=1,
+        maximum=86_400,
+        title="Budget: seconds",
+        description="At most this long a search, instead of the spec's training.budget.seconds.",
+    ),
+    "force": Param(
+        default=False,
+        type="boolean",
+        title="Force",
+        description="Train even if nothing is pending or these rows were trained on before. "
+        "The judge and its gates are never skipped.",
+    ),
+}
+
+
+@kit.task()
+def claim_requests(model: str, params: dict, run_id: str, run_type: str) -> dict:
+    from include.evergreen.stages import claim
+
+    wanted = claim.Wanted.from_conf(params, run_id=run_id, run_type=run_type)
+    claimed = claim.claim_requests(kit.resources(model), wanted, now=kit.now())
+    if claimed is None:
+        raise kit.nothing_to_do("Nothing to train for; the reason is in the ledger's decisions.")
+    return claimed.as_json()
+
+
+@kit.task(multiple_outputs=True)
+def freeze_snapshot(model: str, claimed: dict) -> dict:
+    from include.evergreen.contracts import Claim
+    from include.evergreen.stages import freeze
+
+    snapshot = freeze.freeze_snapshot(kit.resources(model), Claim.from_json(claimed), now=kit.now())
+    if snapshot is None:
+        raise kit.nothing_to_do("Not yet, or trained already; the reason is in the decisions.")
+    return {"snapshot": snapshot.as_json(), "workers": list(range(snapshot.budget.workers))}
+
+
+@kit.task(pool=kit.TRAINING_POOL, map_index_template="worker {{ task.op_kwargs['worker'] }}")
+def run_trials(model: str, snapshot: dict, worker: int) -> dict:
+    from include.evergreen.contracts import Snapshot
+    from include.evergreen.stages import tune
+
+    return tune.run_worker(kit.resources(model), Snapshot.from_json(snapshot), worker)
+
+
+@kit.task(links.RunLink, pool=kit.TRAINING_POOL)
+def fit_challenger(model: str, snapshot: dict) -> dict:
+    from include.evergreen.contracts import Snapshot
+    from include.evergreen.stages import fit
+
+    resources = kit.resources(model)
+    fitted = fit.fit_challenger(resources, Snapshot.from_json(snapshot))
+    links.show(links.RunLink, resources.registry.run_url(fitted.run_id))
+    return fitted.as_json()
+
+
+@kit.task(links.RunLink)
+def judge_challenger(model: str, snapshot: dict, fitted: dict) -> dict:
+    from include.evergreen.contracts import Fitted, Snapshot
+    from include.evergreen.stages import judge
+
+    resources, challenger = kit.resources(model), Fitted.from_json(fitted)
+    links.show(links.RunLink, resources.registry.run_url(challenger.run_id))
+    judged = judge.judge_challenger(resources, Snapshot.from_json(snapshot), challenger)
+    return judged.as_json()
+
+
+@kit.task(links.RunLink, pool=kit.TRAINING_POOL)
+def register_candidate(model: str, snapshot: dict, fitted: dict, judged: dict) -> dict:
+    from include.evergreen.contracts import Fitted, Judgement, Snapshot
+    from include.evergreen.stages import register
+
+    resources, challenger = kit.resources(model), Fitted.from_json(fitted)
+    links.show(links.RunLink, resources.registry.run_url(challenger.run_id))
+    candidate = register.register_candidate(
+        resources, Snapshot.from_json(snapshot), challenger, Judgement.from_json(judged)
+    )
+    if candidate is None:
+        raise kit.nothing_to_do(f"Not registered: {judged['reason']}")
+    return candidate.as_json()
+
+
+for spec in kit.specs():
+    name = spec.model
+    with kit.stage_dag(
+        spec,
+        "train",
+        wakes_on=assets.data_ingested(name) | assets.retrain_requested(name),
+        cron=spec.retrain.schedule,
+        doc=__doc__,
+        timeout=TIMEOUT,
+        params=PARAMS,
+    ):
+        claimed = claim_requests(
+            name, "{{ params | tojson }}", "{{ run_id }}", "{{ dag_run.run_type }}"
+        )
+        frozen = freeze_snapshot(name, claimed)
+        trials = run_trials.partial(model=name, snapshot=frozen["snapshot"]).expand(
+            worker=frozen["workers"]
+        )
+        fitted = fit_challenger(name, frozen["snapshot"])
+        trials >> fitted
+        judged = judge_challenger(name, frozen["snapshot"], fitted)
+        register_candidate.override(outlets=[assets.candidate_registered(name)])(
+            name, frozen["snapshot"], fitted, judged
+        )

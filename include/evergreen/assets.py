@@ -1,0 +1,39 @@
+"""Every asset of Evergreen, named in one place, so that no two files disagree about a name.
+
+An asset only wakes a DAG; what there is to do is read from the ledger (ADR 2). Names carry no
+scheme: `Asset("name")` costs nothing to parse, a URI loads provider code.
+"""
+
+from __future__ import annotations
+
+from airflow.sdk import Asset, AssetWatcher
+
+from include.evergreen.spec import ModelSpec
+from include.evergreen.triggers import LandingTrigger
+
+
+def file_landed(spec: ModelSpec) -> Asset:
+    """Fires when the model's landing zone holds a settled file that ingest has not acknowledged."""
+    trigger = LandingTrigger(model=spec.model, poll_s=spec.data.poll_s)
+    watcher = AssetWatcher(name=f"{spec.model}.landing", trigger=trigger)
+    return Asset(f"{spec.model}.file_landed", watchers=[watcher])
+
+
+def data_ingested(model: str) -> Asset:
+    """Rows were appended to the model's lake table."""
+    return Asset(f"{model}.data_ingested")
+
+
+def retrain_requested(model: str) -> Asset:
+    """The ledger holds a request that the retraining policy may grant."""
+    return Asset(f"{model}.retrain_requested")
+
+
+def candidate_registered(model: str) -> Asset:
+    """A challenger won and stands in the registry."""
+    return Asset(f"{model}.candidate_registered")
+
+
+def staged(model: str) -> Asset:
+    """A version proved itself in staging and answers there."""
+    return Asset(f"{model}.staged")

@@ -1,0 +1,180 @@
+"""What every DAG file shares: which models there are, default arguments, retry rule, resources.
+
+A DAG file that runs inside a task builds only the DAG of that task, so that a hundred models
+cost a task no more than two do. Everything heavy is imported inside the functions a task calls.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import (
+    DAG,
+    AssetOrTimeSchedule,
+    BaseHook,
+    CronTriggerTimetable,
+    get_parsing_context,
+)
+from airflow.sdk.bases.operatorlink import BaseOperatorLink
+from airflow.sdk.definitions.asset import BaseAsset
+from airflow.sdk.definitions.param import Param
+from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
+from airflow.sdk.exceptions import AirflowNotFoundException, AirflowSkipException
+
+from include.evergreen import notify, settings
+from include.evergreen.errors import is_retryable
+from include.evergreen.spec import ModelSpec, load_specs
+
+if TYPE_CHECKING:
+    from airflow.sdk.definitions.context import Context
+
+    from include.evergreen.stages.resources import Resources
+
+log = logging.getLogger(__name__)
+
+RETRIES = 2
+RETRY_DELAY = dt.timedelta(seconds=5)  # SIGKILL bypasses the retry rule: the delay stays short
+TRAINING_POOL = "training"
+CONTAINER_POOL = "containers"
+
+#: Setting -> the environment variables that win over its Airflow connection.
+_ENVIRONMENT = {
+    "ledger_url": ("EVERGREEN_LEDGER_URL",),
+    "mlflow_uri": ("EVERGREEN_MLFLOW_URI", "MLFLOW_TRACKING_URI"),
+    "s3": ("EVERGREEN_S3_ENDPOINT_URL", "EVERGREEN_S3_ACCESS_KEY"),
+    "docker_url": ("EVERGREEN_DOCKER_URL", "DOCKER_HOST"),
+    "alert_webhook": ("EVERGREEN_ALERT_WEBHOOK",),
+}
+
+
+class RetryWhatCanHelp(RetryPolicy):
+    """Retries what a second try can mend, and fails the rest at once (`errors.is_retryable`)."""
+
+    def evaluate(
+        self,
+        exception: BaseException,
+        try_number: int,  # noqa: ARG002 - Airflow's signature
+        max_tries: int,  # noqa: ARG002
+        context: Context | None = None,  # noqa: ARG002
+    ) -> RetryDecision:
+        if is_retryable(exception):
+            return RetryDecision.default()
+        return RetryDecision.fail(reason=f"{type(exception).__name__}: a retry cannot help")
+
+
+def specs() -> list[ModelSpec]:
+    """The models a DAG file builds DAGs for: all that load, or, inside a task, the task's own."""
+    dag_id = get_parsing_context().dag_id
+    only = dag_id.split(".", 1)[0] if dag_id else None
+    loaded = load_specs(settings.load().models_dir, only=only)
+    return list(loaded.specs.values())
+
+
+def stage_dag(
+    spec: ModelSpec,
+    stage: str,
+    *,
+    wakes_on: BaseAsset | None,
+    cron: str | None,
+    doc: str,
+    timeout: dt.timedelta,
+    params: Mapping[str, Param] | None = None,
+) -> DAG:
+    """The DAG `<model>.<stage>`: one run at a time, no catch-up, ended when it hangs."""
+    first_line, _, rest = doc.strip().partition("\n")
+    return DAG(
+        dag_id=f"{spec.model}.{stage}",
+        description=first_line,
+        doc_md=f"**{spec.model}** ({spec.task}, owner {spec.owner}). {spec.description}\n\n"
+        f"### {first_line}\n{rest}",
+        schedule=_schedule(wakes_on, cron),
+        start_date=dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
+        catchup=False,
+        max_active_runs=1,
+        dagrun_timeout=timeout,
+        params=dict(params or {}),
+        tags=[f"model:{spec.model}", f"stage:{stage}", f"task:{spec.task}"],
+        on_failure_callback=notify.report_timeout,
+        default_args={
+            "owner": spec.owner,
+            "retries": RETRIES,
+            "retry_delay": RETRY_DELAY,
+            "retry_policy": RetryWhatCanHelp(),
+            "execution_timeout": timeout,
+            "on_failure_callback": notify.report_failure,
+        },
+    )
+
+
+def _schedule(wakes_on: BaseAsset | None, cron: str | None) -> Any:
+    timetable = CronTriggerTimetable(cron, timezone="UTC") if cron else None
+    if timetable and wakes_on:
+        return AssetOrTimeSchedule(timetable=timetable, assets=wakes_on)
+    return timetable or wakes_on
+
+
+def task(
+    *links: type[BaseOperatorLink], **arguments: Any
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Airflow's `@task`, with links on the task in the UI. For mapped tasks too."""
+    from airflow.providers.standard.decorators.python import _PythonDecoratedOperator
+    from airflow.sdk.bases.decorator import task_decorator_factory
+
+    shown = tuple(link() for link in links)
+
+    class _LinkedTask(_PythonDecoratedOperator):
+        operator_extra_links = shown
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        decorated: Callable[..., Any] = task_decorator_factory(
+            python_callable=function, decorated_operator_class=_LinkedTask, **arguments
+        )
+        return decorated
+
+    return decorate
+
+
+def resources(model: str) -> Resources:
+    """Inside a task: the model's spec as it stands now, and the adapters of this installation."""
+    from include.evergreen.stages.resources import Resources
+
+    installation = load_settings()
+    loaded = load_specs(installation.models_dir, only=model)
+    for refusal in loaded.refusals:
+        log.warning("Refused spec: %s", refusal.message)
+    if model not in loaded.specs:
+        from include.evergreen.errors import SpecError
+
+        raise SpecError(
+            f"No valid spec for model '{model}' in {installation.models_dir}. "
+            "Put it back, or mend what the import error of spec_check.py names."
+        )
+    return Resources(loaded.specs[model], installation)
+
+
+def load_settings() -> settings.Settings:
+    """Settings of this installation: environment first, then Airflow connections, then defaults."""
+    values: dict[str, Any] = {}
+    for setting, connection_id in settings.CONNECTIONS.items():
+        if any(os.environ.get(name) for name in _ENVIRONMENT[setting]):
+            continue
+        try:
+            connection = BaseHook.get_connection(connection_id)
+        except AirflowNotFoundException:
+            continue
+        values.update(settings.from_connection(setting, connection))
+    return settings.load(overrides=values)
+
+
+def nothing_to_do(why: str) -> AirflowSkipException:
+    """Raised when there is nothing to do: the task and what follows are skipped, no asset fires."""
+    return AirflowSkipException(why)
+
+
+def now() -> dt.datetime:
+    """The clock of a task body; stages take the time as an argument."""
+    return dt.datetime.now(dt.UTC)

@@ -1,0 +1,78 @@
+"""Tells a webhook when a run failed, and says whether anybody has to get up.
+
+The address comes from the Airflow connection `evergreen_alerts` (or `EVERGREEN_ALERT_WEBHOOK`);
+without one nothing is sent and the log says so. The body is `{"text": …}`, which Slack,
+Mattermost and most chat systems take as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from typing import Any
+
+log = logging.getLogger(__name__)
+TIMEOUT_S = 10.0
+
+#: stage -> what its failure means for the person on call.
+MEANING = {
+    "ingest": "New data waits or is in quarantine; the champion goes on serving. "
+    "It can wait until morning.",
+    "train": "No new challenger; the champion goes on serving. It can wait until morning.",
+    "deploy": "The candidate was not staged; the earlier version still answers in staging. "
+    "It can wait until morning.",
+    "monitor": "Drift was not checked; the champion serves unwatched. Look within the day.",
+}
+
+
+def failure_text(context: Mapping[str, Any]) -> str:
+    """One paragraph: what failed, where, why, and what it means for the person on call."""
+    run = context.get("dag_run")
+    dag_id = str(getattr(run, "dag_id", None) or getattr(context.get("dag"), "dag_id", "unknown"))
+    stage = dag_id.rsplit(".", 1)[-1]
+    instance = context.get("ti") or context.get("task_instance")
+    task_id = getattr(instance, "task_id", None)
+    cause = context.get("exception") or context.get("reason") or "no reason given"
+    where = f"{dag_id}.{task_id}" if task_id else dag_id
+    meaning = MEANING.get(stage, "")
+    return f"{where} failed in run {getattr(run, 'run_id', '?')}: {cause}\n{meaning}".strip()
+
+
+def report_failure(context: Mapping[str, Any]) -> None:
+    """Airflow's `on_failure_callback`: post the failure where a webhook is configured."""
+    from include.evergreen.dag_kit import load_settings
+
+    webhook = load_settings().alert_webhook
+    text = failure_text(context)
+    if not webhook:
+        log.info("No alert sent, no webhook is configured (connection evergreen_alerts): %s", text)
+        return
+    post(webhook, text)
+
+
+def report_timeout(context: Mapping[str, Any]) -> None:
+    """For a DAG: only a run that timed out; a failed task has reported itself already."""
+    if context.get("reason") == "timed_out":
+        report_failure(context)
+
+
+def post(webhook: str, text: str) -> None:
+    """Send `text`; an alert that cannot be delivered is logged as an error, never raised."""
+    if not webhook.startswith(("http://", "https://")):
+        log.error(
+            "Alert not sent: the webhook of connection evergreen_alerts is no http(s) address."
+        )
+        return
+    body = json.dumps({"text": text}).encode()
+    request = urllib.request.Request(  # noqa: S310 - the scheme was checked above
+        webhook, data=body, headers={"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
+            log.info("Alert sent, the webhook answered %s.", answer.status)
+    except (urllib.error.URLError, TimeoutError) as error:
+        # No traceback: it would carry the address, which is a secret.
+        log.error("Alert not delivered (%s): %s", error, text)  # noqa: TRY400
