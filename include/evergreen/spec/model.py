@@ -1,4 +1,4 @@
-"""The model spec: one YAML file that says everything about a model, and the only code that reads it.
+"""The model spec: one YAML file that says all about a model, and the only code that reads it.
 
 `ModelSpec` is frozen; a spec that breaks a rule is refused with the file, the line, what was
 seen and what is allowed (`SpecError`). Digests cover what changes a training: `data`, `features`,
@@ -16,65 +16,30 @@ from pydantic import Field, model_validator
 
 from include.evergreen.contracts import Task
 from include.evergreen.settings import Settings
-from include.evergreen.spec_loading import LoadedSpecs, Refusal, read_spec, read_specs
-from include.evergreen.spec_locations import resolve_location
-from include.evergreen.spec_rules import RuleBroken, broken_rules
-from include.evergreen.spec_sections import (
-    Bins,
-    Budget,
-    CalendarPart,
+from include.evergreen.spec.loading import LoadedSpecs, read_spec, read_specs
+from include.evergreen.spec.locations import resolve_location
+from include.evergreen.spec.problems import RuleBroken
+from include.evergreen.spec.rules import broken_rules
+from include.evergreen.spec.sections import (
     Column,
-    ColumnName,
     Data,
     Deployment,
     Features,
-    FileLimits,
     Gates,
-    Holdout,
-    Labels,
     Monitoring,
     Name,
-    Ratio,
     Retrain,
     Section,
-    ServiceLevels,
     Training,
 )
-
-__all__ = [
-    "Bins",
-    "Budget",
-    "CalendarPart",
-    "Column",
-    "ColumnName",
-    "Data",
-    "Deployment",
-    "Features",
-    "FileLimits",
-    "Gates",
-    "Holdout",
-    "Labels",
-    "LoadedSpecs",
-    "ModelSpec",
-    "Monitoring",
-    "Name",
-    "Ratio",
-    "Refusal",
-    "Retrain",
-    "Section",
-    "ServiceLevels",
-    "Training",
-    "load_spec",
-    "load_specs",
-]
 
 
 class ModelSpec(Section):
     """One model, whole. See `docs/spec.schema.json` for the schema editors complete from."""
 
     model: Name = Field(description="The model's name: small letters, digits and underscores.")
-    description: str = Field("", max_length=2000)
-    owner: str = Field("evergreen", max_length=100)
+    description: str = Field(default="", max_length=2000)
+    owner: str = Field(default="evergreen", max_length=100)
     task: Task
     data: Data
     features: Features = Features()
@@ -114,7 +79,7 @@ class ModelSpec(Section):
         return _digest(document)
 
     def landing_uri(self, settings: Settings) -> str:
-        """Where rows land: an absolute directory or `s3://bucket/prefix/`; SpecError if forbidden."""
+        """Where rows land: an absolute directory or `s3://bucket/prefix/`; else SpecError."""
         return resolve_location(self.data.landing, settings, f"{self.model}: data.landing")
 
     def labels_uri(self, settings: Settings) -> str | None:

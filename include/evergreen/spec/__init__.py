@@ -1,0 +1,52 @@
+"""The model spec: what a model's YAML may say, and the only code that reads it. Light to import."""
+
+from include.evergreen.spec.loading import LoadedSpecs, Refusal
+from include.evergreen.spec.model import ModelSpec, load_spec, load_specs
+from include.evergreen.spec.sections import (
+    Bins,
+    Budget,
+    CalendarPart,
+    Column,
+    ColumnName,
+    Data,
+    Deployment,
+    Features,
+    FileLimits,
+    Gates,
+    Holdout,
+    Labels,
+    Monitoring,
+    Name,
+    Ratio,
+    Retrain,
+    Section,
+    ServiceLevels,
+    Training,
+)
+
+__all__ = [
+    "Bins",
+    "Budget",
+    "CalendarPart",
+    "Column",
+    "ColumnName",
+    "Data",
+    "Deployment",
+    "Features",
+    "FileLimits",
+    "Gates",
+    "Holdout",
+    "Labels",
+    "LoadedSpecs",
+    "ModelSpec",
+    "Monitoring",
+    "Name",
+    "Ratio",
+    "Refusal",
+    "Retrain",
+    "Section",
+    "ServiceLevels",
+    "Training",
+    "load_spec",
+    "load_specs",
+]

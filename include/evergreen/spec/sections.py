@@ -1,0 +1,215 @@
+"""The sections of a model spec: every field with its type, its bounds and its default.
+
+What one field may hold stands here; what fields may hold together stands in `rules`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+ColumnName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f]+$")]
+Share = Annotated[float, Field(ge=0, le=1)]
+CalendarPart = Literal[
+    "hour",
+    "weekday",
+    "month",
+    "day_of_month",
+    "day_of_year",
+    "week",
+    "year",
+    "holiday",
+    "days_since_start",
+]
+
+
+class Section(BaseModel):
+    """Base of every section: frozen, and closed to unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Column(Section):
+    """The contract of one raw column."""
+
+    type: Literal["float", "integer", "boolean", "category", "timestamp"]
+    min: float | None = None
+    max: float | None = None
+    values: tuple[StrictStr | StrictInt, ...] | None = Field(
+        default=None,
+        description="Allowed values of a category. Left out: any value, up to max_categories.",
+    )
+    max_null_share: Share = Field(
+        default=0.0, description="Share of missing values a file may have."
+    )
+    unseen: Literal["refuse", "as_missing"] = Field(
+        default="refuse",
+        description="What a value outside `values` gets: quarantine (a request: 422), or NaN.",
+    )
+
+
+class Labels(Section):
+    """Targets that arrive later than their rows, joined by key."""
+
+    landing: str
+    key: ColumnName
+
+
+class FileLimits(Section):
+    """Bounds on one landed file, after decompression."""
+
+    max_bytes: int = Field(default=4 * 2**30, ge=1, le=2**40)
+    max_rows: int = Field(default=100_000_000, ge=1, le=10**10)
+    max_categories: int = Field(default=1000, ge=2, le=100_000)
+    max_duplicate_share: Share = 0.5
+    max_quarantined_share: Share = Field(
+        default=0.2,
+        description="Above this share of bad rows the whole file stops and somebody is told.",
+    )
+    settle_s: float = Field(
+        default=2.0, ge=0, le=3600, description="A file must be unchanged this long."
+    )
+    settle_timeout_s: float = Field(default=900.0, ge=1, le=86_400)
+
+
+class Data(Section):
+    """Where rows land, what they look like, and what may be wrong with them."""
+
+    landing: str = Field(
+        description="A directory (relative: under the Evergreen home) or s3://bucket/prefix/"
+    )
+    format: Literal["csv", "parquet", "jsonl"] = "csv"
+    schedule: str | None = Field(default=None, description="A cron for ingest, beside the watcher.")
+    poll_s: float = Field(default=2.0, ge=0.2, le=3600, description="How often the watcher looks.")
+    time: ColumnName | None = None
+    time_zone: str = Field(default="UTC", description="The zone of times written without one.")
+    key: ColumnName | None = None
+    target: ColumnName
+    labels: Labels | None = None
+    columns: dict[ColumnName, Column] = Field(min_length=1)
+    limits: FileLimits = FileLimits()
+
+
+class Ratio(Section):
+    numerator: ColumnName
+    denominator: ColumnName
+
+
+class Bins(Section):
+    column: ColumnName
+    edges: tuple[float, ...] = Field(min_length=1, max_length=1000)
+
+
+class Features(Section):
+    """Features computed from the raw columns, by the code that travels with the model."""
+
+    calendar: tuple[CalendarPart, ...] = ()
+    cyclical: bool = Field(
+        default=True, description="Linear models get sine and cosine of periodic parts."
+    )
+    holidays: tuple[dt.date, ...] = ()
+    ratios: dict[Name, Ratio] = {}
+    bins: dict[Name, Bins] = {}
+
+
+class Budget(Section):
+    trials: int = Field(default=20, ge=1, le=10_000)
+    seconds: int = Field(default=60, ge=1, le=86_400)
+    workers: int = Field(default=1, ge=1, le=64)
+
+
+class Holdout(Section):
+    """The newest rows, on which neither challenger nor champion was fitted."""
+
+    days: float | None = Field(
+        default=None, gt=0, le=3650, description="Length, where the model has a time column."
+    )
+    share: float = Field(
+        default=0.2, gt=0, le=0.5, description="Share of the rows, where it has none (or no days)."
+    )
+    min_rows: int = Field(
+        default=100, ge=10, le=10_000_000, description="Fewer than this is 'not yet'."
+    )
+
+
+class Training(Section):
+    estimators: tuple[str, ...] = Field(
+        default=("hist_gradient_boosting",), min_length=1, max_length=10
+    )
+    metric: str
+    budget: Budget = Budget()
+    holdout: Holdout = Holdout()
+    folds: int = Field(default=3, ge=2, le=20)
+    min_rows: int = Field(default=200, ge=20)
+    refit: bool = True
+    seed: int = 7
+
+
+class Gates(Section):
+    """What a challenger must show before it is registered."""
+
+    min_improvement: float = Field(
+        default=0.01,
+        gt=0,
+        le=1,
+        description="Relative to the champion's metric: 0.01 asks for 1% better.",
+    )
+    min_baseline_improvement: float = Field(default=0.01, gt=0, le=1)
+    naive_baseline: Literal["mean", "majority", "last_value"] | None = None
+
+
+class Retrain(Section):
+    """What may start a training."""
+
+    on_new_data: bool = True
+    min_new_rows: int = Field(
+        default=1, ge=1, description="New rows since the last training, for new_data to count."
+    )
+    on_drift: bool = True
+    schedule: str | None = None
+
+
+class ServiceLevels(Section):
+    p99_ms: float = Field(default=250.0, gt=0, le=60_000)
+    min_requests_per_s: float = Field(default=20.0, gt=0, le=1_000_000)
+    load_seconds: float = Field(default=2.0, gt=0, le=120)
+    connections: int = Field(default=4, ge=1, le=256)
+
+
+class Deployment(Section):
+    runtime: Literal["auto", "docker", "process"] = "auto"
+    memory_mib: int = Field(default=1024, ge=128, le=1_048_576)
+    cpus: float = Field(default=1.0, gt=0, le=256)
+    pids: int = Field(default=128, ge=16, le=32_768)
+    start_timeout_s: float = Field(default=60.0, gt=0, le=3600)
+    tolerance: float = Field(
+        default=1e-5, ge=0, le=1, description="Largest relative difference on golden rows."
+    )
+    max_rows: int = Field(
+        default=10_000, ge=1, le=10_000_000, description="Rows one request may carry."
+    )
+    max_body_mib: int = Field(default=16, ge=1, le=1024)
+    service_levels: ServiceLevels = ServiceLevels()
+
+
+class Monitoring(Section):
+    """How served requests and new rows are compared with the champion's training data."""
+
+    schedule: str | None = "*/15 * * * *"
+    min_rows: int = Field(default=200, ge=30)
+    numeric_method: Literal["psi", "jensen_shannon", "wasserstein", "ks"] = "psi"
+    numeric_threshold: float = Field(default=0.25, gt=0)
+    categorical_method: Literal["psi", "jensen_shannon", "chi2"] = "psi"
+    categorical_threshold: float = Field(default=0.25, gt=0)
+    null_share_threshold: float = Field(
+        default=0.05, gt=0, le=1, description="Largest rise of a column's null share."
+    )
+    min_drifted_columns: int = Field(
+        default=1, ge=1, description="This many drifted columns are an alarm."
+    )
+    ignore: tuple[ColumnName, ...] = Field(
+        default=(), description="Columns that drift by nature, a counter say."
+    )
