@@ -60,6 +60,10 @@ class LeaseLost(EvergreenError):
     """Somebody else took over this piece of work while we were away: stop without an effect."""
 
 
+class LedgerConflict(EvergreenError):
+    """What was asked contradicts what the ledger holds; doing it again cannot help."""
+
+
 class Unavailable(EvergreenError, ConnectionError):
     """A service we depend on does not answer now. A retry can help."""
 

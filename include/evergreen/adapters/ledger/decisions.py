@@ -1,0 +1,65 @@
+"""Every verdict is kept with its reason; the same one again and again is one line with a count."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from sqlalchemy import insert, select, update
+
+from include.evergreen.adapters.ledger.engine import Store
+from include.evergreen.adapters.ledger.records import Decision
+from include.evergreen.adapters.ledger.schema import DECISIONS
+
+
+class Decisions(Store):
+    """What the stages decided and why, including every 'no' and 'not yet'."""
+
+    def record_decision(
+        self,
+        model: str,
+        stage: str,
+        verdict: str,
+        reason: str,
+        details: dict[str, Any],
+        now: dt.datetime,
+    ) -> None:
+        """Append a decision; if the stage's last one says the same, count it up instead."""
+        latest = (
+            select(DECISIONS)
+            .where(DECISIONS.c.model == model, DECISIONS.c.stage == stage)
+            .order_by(DECISIONS.c.id.desc())
+            .limit(1)
+        )
+        with self._write("decisions", model) as connection:
+            row = connection.execute(latest).mappings().first()
+            if row is not None and (row["verdict"], row["reason"]) == (verdict, reason):
+                again = {"count": row["count"] + 1, "last_seen": now, "details": details}
+                connection.execute(
+                    update(DECISIONS).where(DECISIONS.c.id == row["id"]).values(**again)
+                )
+                return
+            connection.execute(
+                insert(DECISIONS).values(
+                    model=model,
+                    stage=stage,
+                    verdict=verdict,
+                    reason=reason,
+                    details=details,
+                    count=1,
+                    first_seen=now,
+                    last_seen=now,
+                )
+            )
+
+    def decisions(self, model: str, limit: int = 50) -> list[Decision]:
+        """The decisions seen last, newest first."""
+        statement = (
+            select(DECISIONS)
+            .where(DECISIONS.c.model == model)
+            .order_by(DECISIONS.c.last_seen.desc(), DECISIONS.c.id.desc())
+            .limit(limit)
+        )
+        with self._read() as connection:
+            rows = connection.execute(statement).mappings().all()
+        return [Decision(**{key: row[key] for key in row if key != "id"}) for row in rows]

@@ -1,0 +1,81 @@
+"""One request a cause, and none is forgotten: it is pending until a training answers it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import insert, select, update
+
+from include.evergreen.adapters.ledger.engine import Store
+from include.evergreen.adapters.ledger.schema import REQUESTS
+from include.evergreen.contracts import RequestReason, RetrainRequest
+
+
+class Requests(Store):
+    """Requests to retrain. What is deferred simply stays pending; a 'not yet' is a decision."""
+
+    def request_retrain(
+        self,
+        model: str,
+        reason: RequestReason,
+        cause: str,
+        details: dict[str, Any],
+        now: dt.datetime,
+    ) -> RetrainRequest | None:
+        """Ask for a training; None if this cause was asked before, answered or not."""
+        values: dict[str, Any] = {
+            "model": model,
+            "reason": reason,
+            "cause": cause,
+            "details": details,
+        }
+        asked = select(REQUESTS.c.id).where(REQUESTS.c.model == model, REQUESTS.c.cause == cause)
+        with self._write("requests", model) as connection:
+            if connection.execute(asked).first() is not None:
+                return None
+            result = connection.execute(insert(REQUESTS).values(**values, created_at=now))
+            (number,) = result.inserted_primary_key or (0,)
+        return RetrainRequest(id=number, created_at=now.astimezone(dt.UTC).isoformat(), **values)
+
+    def pending_requests(self, model: str) -> list[RetrainRequest]:
+        """Every request that no training has answered yet, oldest first."""
+        statement = (
+            select(REQUESTS)
+            .where(REQUESTS.c.model == model, REQUESTS.c.outcome.is_(None))
+            .order_by(REQUESTS.c.id)
+        )
+        with self._read() as connection:
+            rows = connection.execute(statement).mappings().all()
+        return [
+            RetrainRequest(
+                id=row["id"],
+                model=row["model"],
+                reason=row["reason"],
+                cause=row["cause"],
+                created_at=row["created_at"].isoformat(),
+                details=row["details"],
+            )
+            for row in rows
+        ]
+
+    def answer_requests(
+        self,
+        ids: Iterable[int],
+        training_key: str | None,
+        outcome: str,
+        why: str,
+        now: dt.datetime,
+    ) -> list[int]:
+        """Answer what is still pending of `ids`, and return it; the first answer stands."""
+        numbers = sorted(set(ids))
+        pending = REQUESTS.c.id.in_(numbers), REQUESTS.c.outcome.is_(None)
+        with self._write("answers") as connection:
+            answered = list(connection.scalars(select(REQUESTS.c.id).where(*pending)))
+            connection.execute(
+                update(REQUESTS)
+                .where(*pending)
+                .values(training_key=training_key, outcome=outcome, why=why, answered_at=now)
+            )
+        return sorted(answered)
