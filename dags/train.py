@@ -65,7 +65,7 @@ def claim_requests(model: str, params: dict, run_id: str, run_type: str) -> dict
     return claimed.as_json()
 
 
-@kit.task(multiple_outputs=True)
+@kit.task()
 def freeze_snapshot(model: str, claimed: dict) -> dict:
     from include.evergreen.contracts import Claim
     from include.evergreen.stages import freeze
@@ -73,7 +73,7 @@ def freeze_snapshot(model: str, claimed: dict) -> dict:
     snapshot = freeze.freeze_snapshot(kit.resources(model), Claim.from_json(claimed), now=kit.now())
     if snapshot is None:
         raise kit.nothing_to_do("Not yet, or trained already; the reason is in the decisions.")
-    return {"snapshot": snapshot.as_json(), "workers": list(range(snapshot.budget.workers))}
+    return snapshot.as_json()
 
 
 @kit.task(pool=kit.TRAINING_POOL, map_index_template="worker {{ task.op_kwargs['worker'] }}")
@@ -136,12 +136,12 @@ for spec in kit.specs():
             name, "{{ params | tojson }}", "{{ run_id }}", "{{ dag_run.run_type }}"
         )
         frozen = freeze_snapshot(name, claimed)
-        trials = run_trials.partial(model=name, snapshot=frozen["snapshot"]).expand(
-            worker=frozen["workers"]
+        trials = run_trials.partial(model=name, snapshot=frozen).expand(
+            worker=list(range(spec.training.budget.workers))
         )
-        fitted = fit_challenger(name, frozen["snapshot"])
+        fitted = fit_challenger(name, frozen)
         trials >> fitted
-        judged = judge_challenger(name, frozen["snapshot"], fitted)
+        judged = judge_challenger(name, frozen, fitted)
         register_candidate.override(outlets=[assets.candidate_registered(name)])(
-            name, frozen["snapshot"], fitted, judged
+            name, frozen, fitted, judged
         )

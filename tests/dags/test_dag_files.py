@@ -1,0 +1,113 @@
+"""The DAG files as Airflow sees them."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk.module_loading import import_string
+from airflow.serialization.serialized_objects import DagSerialization
+
+STAGES = {"ingest", "train", "deploy", "monitor"}
+
+
+@pytest.fixture
+def bag(write_models, project_root: Path) -> DagBag:
+    write_models("alpha", "beta")
+    return DagBag(dag_folder=project_root / "dags")
+
+
+def test_each_model_has_one_dag_a_stage(bag: DagBag) -> None:
+    assert bag.import_errors == {}
+    assert set(bag.dags) == {f"{model}.{stage}" for model in ("alpha", "beta") for stage in STAGES}
+
+
+def test_every_task_retries_a_bounded_number_of_times_and_ends(bag: DagBag) -> None:
+    for dag in bag.dags.values():
+        assert dag.dagrun_timeout is not None
+        assert dag.max_active_runs == 1
+        assert not dag.catchup
+        for task in dag.tasks:
+            assert task.retries == 2
+            assert task.execution_timeout is not None
+            assert task.retry_policy is not None
+            assert task.on_failure_callback
+
+
+def test_every_dag_explains_itself_to_the_person_on_call(bag: DagBag) -> None:
+    for dag in bag.dags.values():
+        for heading in ("Wakes on", "Makes true", "Safe to clear", "When it fails"):
+            assert heading in dag.doc_md, (dag.dag_id, heading)
+        model, stage = dag.dag_id.split(".")
+        assert {f"model:{model}", f"stage:{stage}"} <= set(dag.tags)
+
+
+def test_every_param_has_a_title_a_description_and_a_type(bag: DagBag) -> None:
+    seen = 0
+    for dag in bag.dags.values():
+        for name in dag.params:
+            schema = dag.params.get_param(name).schema
+            assert schema["title"], name
+            assert schema["description"].endswith("."), name
+            assert schema["type"], name
+            seen += 1
+    assert seen == 2 * (1 + 4 + 1)
+
+
+def test_task_ids_are_verb_phrases(bag: DagBag) -> None:
+    for dag in bag.dags.values():
+        for task in dag.tasks:
+            assert re.fullmatch(r"[a-z]+(_[a-z]+)+", task.task_id), task.task_id
+
+
+def test_at_most_twelve_tasks_from_file_to_verified_staging(bag: DagBag) -> None:
+    path = sum(len(bag.dags[f"alpha.{stage}"].tasks) for stage in ("ingest", "train", "deploy"))
+    assert path <= 12
+
+
+def test_parsing_twice_serialises_identically(bag: DagBag, project_root: Path) -> None:
+    again = DagBag(dag_folder=project_root / "dags")
+    for dag_id, dag in bag.dags.items():
+        first = DagSerialization.to_dict(dag)
+        second = DagSerialization.to_dict(again.dags[dag_id])
+        assert json.dumps(first, sort_keys=True, default=str) == json.dumps(
+            second, sort_keys=True, default=str
+        )
+
+
+def test_every_watcher_can_be_imported_by_a_triggerer(bag: DagBag) -> None:
+    found = 0
+    for dag in bag.dags.values():
+        for _, asset in dag.timetable.asset_condition.iter_assets():
+            for watcher in asset.watchers:
+                classpath, arguments = watcher.trigger.serialize()
+                trigger = import_string(classpath)(**arguments)
+                assert trigger.serialize() == (classpath, arguments)
+                json.dumps(arguments)
+                found += 1
+    assert found == 2
+
+
+def test_a_file_that_runs_inside_a_task_builds_only_that_task_s_dag(
+    write_models, project_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_models("alpha", "beta")
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "beta.train")
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_TASK_ID", "claim_requests")
+    bag = DagBag(dag_folder=project_root / "dags" / "train.py")
+    assert set(bag.dags) == {"beta.train"}
+
+
+def test_a_refused_spec_stops_only_its_own_model(write_models, project_root: Path) -> None:
+    write_models("alpha", broken="model: broken\ntask: regresion\n")
+    bag = DagBag(dag_folder=project_root / "dags")
+    assert set(bag.dags) == {f"alpha.{stage}" for stage in STAGES}
+    [(file, error)] = bag.import_errors.items()
+    assert file.endswith("spec_check.py")
+    assert "broken.yaml" in error
+
+
+def test_no_task_body_reads_the_date_of_a_run_that_has_none(project_root: Path) -> None:
+    for file in (project_root / "dags").glob("*.py"):
+        assert not re.search(r"\bds\b|logical_date|data_interval", file.read_text()), file
