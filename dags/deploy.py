@@ -17,6 +17,7 @@ from airflow.sdk.definitions.param import Param
 
 from include.evergreen import assets, links
 from include.evergreen import dag_kit as kit
+from include.evergreen.run_params import DeployParams
 
 TIMEOUT = dt.timedelta(hours=1)
 PARAMS = {
@@ -31,11 +32,10 @@ PARAMS = {
 
 
 @kit.task()
-def choose_version(model: str, version: str) -> dict:
+def choose_version(model: str) -> dict:
     from include.evergreen.stages import build
 
-    wanted = int(version) if version.isdigit() else None
-    candidate = build.choose_version(kit.resources(model), wanted)
+    candidate = build.choose_version(kit.resources(model), kit.form(DeployParams).version)
     if candidate is None:
         raise kit.nothing_to_do("No registered version waits to be staged.")
     return candidate.as_json()
@@ -85,7 +85,7 @@ for spec in kit.specs():
         timeout=TIMEOUT,
         params=PARAMS,
     ):
-        chosen = choose_version(spec.model, "{{ params.version }}")
+        chosen = choose_version(spec.model)
         built = build_image(spec.model, chosen)
         verified = start_and_verify(spec.model, built)
         promote_to_staging.override(outlets=[assets.staged(spec.model)])(spec.model, verified)

@@ -18,6 +18,7 @@ from airflow.sdk.definitions.param import Param
 
 from include.evergreen import assets
 from include.evergreen import dag_kit as kit
+from include.evergreen.run_params import IngestParams
 
 TIMEOUT = dt.timedelta(hours=2)
 PARAMS = {
@@ -32,26 +33,26 @@ PARAMS = {
 
 
 @kit.task()
-def discover_files(model: str, replay_quarantine: str) -> list[dict]:
+def discover_files(model: str) -> list[dict]:
     from include.evergreen.stages import ingest
 
     files = ingest.discover_files(kit.resources(model), now=kit.now())
-    if not files and replay_quarantine != "True":
+    if not files and not kit.form(IngestParams).replay_quarantine:
         raise kit.nothing_to_do("No file in the landing zone that is not known already.")
     return [file.as_json() for file in files]
 
 
 @kit.task()
-def ingest_files(model: str, files: list[dict], replay_quarantine: str, run_id: str) -> dict:
+def ingest_files(model: str, files: list[dict]) -> dict:
     from include.evergreen.contracts import LandedFile
     from include.evergreen.stages import ingest
 
-    resources = kit.resources(model)
-    if replay_quarantine == "True":
-        ingest.replay_quarantine(resources, owner=run_id, now=kit.now())
+    resources, owner, rows = kit.resources(model), kit.run_id(), 0
+    if kit.form(IngestParams).replay_quarantine:
+        rows = ingest.replay_quarantine(resources, owner=owner, now=kit.now()).rows_appended
     landed = [LandedFile.from_json(file) for file in files]
-    report = ingest.ingest_files(resources, landed, owner=run_id, now=kit.now())
-    if not report.rows_appended:
+    report = ingest.ingest_files(resources, landed, owner=owner, now=kit.now())
+    if not rows + report.rows_appended:
         raise kit.nothing_to_do("No new row passed the contract; see the log for each file.")
     return report.as_json()
 
@@ -66,8 +67,5 @@ for spec in kit.specs():
         timeout=TIMEOUT,
         params=PARAMS,
     ):
-        replay = "{{ params.replay_quarantine }}"
-        discovered = discover_files(spec.model, replay)
-        ingest_files.override(outlets=[assets.data_ingested(spec.model)])(
-            spec.model, discovered, replay, "{{ run_id }}"
-        )
+        discovered = discover_files(spec.model)
+        ingest_files.override(outlets=[assets.data_ingested(spec.model)])(spec.model, discovered)

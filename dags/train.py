@@ -18,6 +18,7 @@ from airflow.sdk.definitions.param import Param
 
 from include.evergreen import assets, links
 from include.evergreen import dag_kit as kit
+from include.evergreen.run_params import TrainParams
 
 TIMEOUT = dt.timedelta(hours=12)
 PARAMS = {
@@ -55,11 +56,16 @@ PARAMS = {
 
 
 @kit.task()
-def claim_requests(model: str, params: dict, run_id: str, run_type: str) -> dict:
+def claim_requests(model: str) -> dict:
     from include.evergreen.stages import claim
 
-    wanted = claim.Wanted.from_conf(params, run_id=run_id, run_type=run_type)
-    claimed = claim.claim_requests(kit.resources(model), wanted, now=kit.now())
+    claimed = claim.claim_requests(
+        kit.resources(model),
+        kit.form(TrainParams),
+        run_id=kit.run_id(),
+        scheduled=kit.is_scheduled(),
+        now=kit.now(),
+    )
     if claimed is None:
         raise kit.nothing_to_do("Nothing to train for; the reason is in the ledger's decisions.")
     return claimed.as_json()
@@ -132,10 +138,7 @@ for spec in kit.specs():
         timeout=TIMEOUT,
         params=PARAMS,
     ):
-        claimed = claim_requests(
-            name, "{{ params | tojson }}", "{{ run_id }}", "{{ dag_run.run_type }}"
-        )
-        frozen = freeze_snapshot(name, claimed)
+        frozen = freeze_snapshot(name, claim_requests(name))
         trials = run_trials.partial(model=name, snapshot=frozen).expand(
             worker=list(range(spec.training.budget.workers))
         )

@@ -17,6 +17,7 @@ from airflow.sdk import (
     AssetOrTimeSchedule,
     BaseHook,
     CronTriggerTimetable,
+    get_current_context,
     get_parsing_context,
 )
 from airflow.sdk.bases.operatorlink import BaseOperatorLink
@@ -27,6 +28,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException, AirflowSkipExceptio
 
 from include.evergreen import notify, settings
 from include.evergreen.errors import is_retryable
+from include.evergreen.run_params import Form, parse_conf
 from include.evergreen.spec import ModelSpec, load_specs
 
 if TYPE_CHECKING:
@@ -173,6 +175,21 @@ def load_settings() -> settings.Settings:
 def nothing_to_do(why: str) -> AirflowSkipException:
     """Raised when there is nothing to do: the task and what follows are skipped, no asset fires."""
     return AirflowSkipException(why)
+
+
+def form(kind: type[Form]) -> Form:
+    """Inside a task: what this run's trigger form says, checked once more (`InputError`)."""
+    return parse_conf(dict(get_current_context()["params"]), kind)
+
+
+def run_id() -> str:
+    """Inside a task: the run it belongs to; it owns what the task claims in the ledger."""
+    return str(get_current_context()["dag_run"].run_id)
+
+
+def is_scheduled() -> bool:
+    """Inside a task: whether the cron, rather than an asset or a person, started this run."""
+    return str(get_current_context()["dag_run"].run_type) == "scheduled"
 
 
 def now() -> dt.datetime:
