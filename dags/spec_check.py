@@ -17,5 +17,5 @@ if get_parsing_context().dag_id is None:  # not inside a task: no task lives in 
     if refusals:
         raise SpecError(
             f"{len(refusals)} refused, all other models run on.\n"
-            + "\n".join(refusal.message for refusal in refusals)
+            + "\n".join(dict.fromkeys(refusal.message for refusal in refusals))
         )

@@ -73,9 +73,10 @@ def read_document(path: Path, name: str) -> Document:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise SpecError(f"{name} cannot be read: {error.strerror}.") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise SpecError(f"{name} is no regular file.")
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise SpecError(f"{name} is no regular file.")
         raw = file.read(MAX_BYTES + 1)
     if len(raw) > MAX_BYTES:
         raise SpecError(f"{name} is larger than {MAX_BYTES:,} bytes, the most a spec may have.")

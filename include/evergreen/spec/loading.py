@@ -67,13 +67,16 @@ def _sheet(name: str, problems: list[str]) -> str:
 
 def read_specs(directory: Path, model: type[Spec], only: str | None) -> LoadedSpecs[Spec]:
     """Read every spec of a directory, or just that of `only`; a bad one is listed, not raised."""
-    if only is not None and _MODEL_NAME.match(only):
-        quick = directory / f"{only}.yaml"
-        if quick.exists():
-            spec = _try_read(quick, model)
-            if not isinstance(spec, Refusal) and _name(spec) == only:
-                return LoadedSpecs({only: spec})
-    return _read_all(directory, model)
+    if only is None:
+        return _read_all(directory, model)
+    quick = directory / f"{only}.yaml"
+    if _MODEL_NAME.match(only) and quick.exists():
+        spec = _try_read(quick, model)
+        if not isinstance(spec, Refusal) and _name(spec) == only:
+            return LoadedSpecs({only: spec})
+    everything = _read_all(directory, model)
+    specs = {name: spec for name, spec in everything.specs.items() if name == only}
+    return LoadedSpecs(specs, everything.refusals)
 
 
 def _read_all(directory: Path, model: type[Spec]) -> LoadedSpecs[Spec]:

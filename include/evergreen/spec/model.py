@@ -110,7 +110,7 @@ def load_specs(directory: Path, only: str | None = None) -> LoadedSpecs[ModelSpe
 
     Args:
         directory: holds one `*.yaml` or `*.yml` a model; the file's name is free.
-        only: read just `<only>.yaml` if that holds the model of this name (else all are read).
-            Two specs with one model name are only noticed when all are read.
+        only: the one model wanted. Just `<only>.yaml` is read if it holds the model of this name
+            (two specs with one model name go unnoticed then), else all files are searched.
     """
     return read_specs(Path(directory), ModelSpec, only)
