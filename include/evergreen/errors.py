@@ -56,6 +56,10 @@ class VerificationFailed(EvergreenError):
     """The candidate container did not prove itself; the earlier one still answers."""
 
 
+class NotInLake(EvergreenError, LookupError):
+    """A table, a version of one or a part of a snapshot was asked for that the lake has not."""
+
+
 class LeaseLost(EvergreenError):
     """Somebody else took over this piece of work while we were away: stop without an effect."""
 
