@@ -49,13 +49,19 @@ def _revive(hint: Any, value: Any) -> Any:
 
 @dataclass(frozen=True)
 class LandedFile(Fact):
-    """A file seen in a landing zone: `uri` is its address, `fingerprint` changes when it does."""
+    """A file seen in a landing zone: `uri` is its address, `fingerprint` changes when it does.
+
+    `changed_at` is when anything about it last changed (a copy may keep an old `modified_at`).
+    `refused` says why it must not be opened (a symlink, a FIFO, a device); empty: it may be.
+    """
 
     uri: str
     size_bytes: int
     modified_at: str
     fingerprint: str
     kind: Literal["rows", "labels"] = "rows"
+    changed_at: str = ""
+    refused: str = ""
 
 
 @dataclass(frozen=True)
@@ -108,12 +114,28 @@ class TrialBudget(Fact):
 
 
 @dataclass(frozen=True)
+class Claim(Fact):
+    """What one run of train answers: every pending request, with the budget it may spend.
+
+    `forced_by` is the run that trains even what was trained before; empty where none forces.
+    """
+
+    model: str
+    run_id: str
+    reason: str
+    request_ids: tuple[int, ...]
+    budget: TrialBudget
+    forced_by: str = ""
+
+
+@dataclass(frozen=True)
 class Snapshot(Fact):
     """The rows one training may use, frozen: Delta versions, a digest of the rows, and the split.
 
     `key` is the training key: sha256 over model, rows digest, spec digest, code digest (and the
     run that forced it, when forced). `seen_until` is the newest time (or the Delta version, where
-    the model has no time column) that the refitted artifact will have seen.
+    the model has no time column) that the refitted artifact will have seen. `champion_version` is
+    the champion at the time; None for a first model.
     """
 
     model: str
@@ -130,6 +152,7 @@ class Snapshot(Fact):
     budget: TrialBudget
     request_ids: tuple[int, ...]
     reason: str
+    champion_version: int | None = None
 
 
 @dataclass(frozen=True)

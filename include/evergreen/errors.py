@@ -40,12 +40,24 @@ class FileUnreadable(EvergreenError, OSError):
     """The landing zone would not hand a file over (no permission): a person must act."""
 
 
+class FileChanged(EvergreenError):
+    """A file was changed or taken away between being listed and being read: look again later."""
+
+
+class FileStillGrowing(EvergreenError, TimeoutError):
+    """Somebody has been writing to a landed file for longer than the spec is willing to wait."""
+
+
 class QuarantineOverflow(EvergreenError):
     """Too large a share of a file broke the contract: the file stops, nothing of it is appended."""
 
 
 class BuilderRefused(EvergreenError, ValueError):
     """A user's estimator builder cannot be served: it imports what the serving image lacks."""
+
+
+class TrainingFailed(EvergreenError):
+    """A search ended without one trial that can be used: the data or the spec must change."""
 
 
 class ArtifactRefused(EvergreenError, ValueError):
