@@ -128,7 +128,7 @@ def _weather(day: dt.date, seed: int, rng: np.random.Generator, drift: float) ->
     hum = 0.6 - 0.11 * mood[0] + 0.13 * mood[1] + 0.13 * np.cos(2 * np.pi * (hour - 5) / 24)
     hum = hum + 0.2 * drift + rng.normal(0, 0.03, HOURS)
     wind = np.abs(0.18 + 0.08 * mood[2] + 0.05 * np.sin(2 * np.pi * (hour - 9) / 24))
-    wind = wind + 0.15 * drift + np.abs(rng.normal(0, 0.05, HOURS))
+    wind = wind + 0.2 * drift + np.abs(rng.normal(0, 0.05, HOURS))
     gloom = 1.1 * mood[1] + 0.9 * drift + rng.normal(0, 0.35, HOURS)
     sky = 1 + (gloom > 0.6).astype(int) + (gloom > 1.6) + (gloom > 3.4)  # noqa: PLR2004
     return _Weather(np.clip(temp, 0.02, 1), np.clip(hum, 0, 1), np.clip(wind, 0, 1), sky)
