@@ -112,6 +112,20 @@ def test_others_that_commit_meanwhile_lose_nothing_and_batches_stay_true(lake: L
     assert rows["_batch"].to_list() == [1, 3, 2, 3]
 
 
+def test_a_commit_whose_answer_was_lost_keeps_its_files(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+):
+    commit = append.DeltaTable.create_write_transaction
+
+    def commit_and_lose_the_answer(*arguments, **named):
+        commit(*arguments, **named)
+        raise append.CommitFailedError("the connection closed")
+
+    monkeypatch.setattr(append.DeltaTable, "create_write_transaction", commit_and_lose_the_answer)
+    assert lake.append_rows("m", "rows", [frame(1)], transaction="a") == 1
+    assert values_of(lake) == [1]
+
+
 def test_an_append_larger_than_one_part_is_written_in_parts(
     lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -85,6 +85,7 @@ class Append:
                 return self._batch
             self._open()
             if self.committed is not None:
+                self._keep_what_is_named()
                 return self.committed
             self._stamp_again()
         raise Unavailable(
@@ -187,6 +188,11 @@ class Append:
         self._parts = []
         self.committed = self._batch
         return True
+
+    def _keep_what_is_named(self) -> None:
+        """A commit may succeed and its answer be lost: then the files found there are ours."""
+        named = {uri.rpartition("/")[2] for uri in self._table.file_uris()} if self._table else ()
+        self._parts = [part for part in self._parts if part.name not in named]
 
     def _stamp_again(self) -> None:
         """Give the files written so far the version they will be committed at now."""
