@@ -69,9 +69,7 @@ def judge(
             rules.min_improvement if champion else rules.min_baseline_improvement
         ),
     )
-    problem = _not_comparable(
-        {"challenger": challenger, "champion": champion, "baseline": baseline}
-    )
+    problem = _not_comparable(challenger=challenger, champion=champion, baseline=baseline)
     if problem:
         return say("lost", problem)
     floor = GAIN_FLOOR if rules.greater_is_better else 0.0

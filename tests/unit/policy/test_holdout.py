@@ -22,22 +22,21 @@ def days(n: int) -> list[float]:
 
 
 @pytest.mark.parametrize(
-    ("n_days", "a_day", "seen", "wanted", "first_day", "rows"),
+    ("given", "wanted", "held_out"),
     [
-        (100, 10, None, rules(days=14), 86, 140),  # the newest 14 days
-        (20, 10, None, rules(days=14), 10, 100),  # at most half of all
-        (100, 10, 79 * DAY, rules(days=14), 90, 100),  # at most half of the 20 unseen days
-        (100, 10, 39 * DAY, rules(days=14), 86, 140),
-        (100, 10, 97 * DAY, rules(days=14), 99, 10),  # exactly min_rows
-        (100, 10, None, rules(share=0.2), 80, 200),  # no days: a share
-        (100, 1, None, rules(share=0.2, min_rows=30), 70, 30),  # min_rows, if that is more
-        (100, 1, None, rules(share=0.5, min_rows=50), 50, 50),
-        (100, 10, 79 * DAY, rules(share=0.5), 90, 100),
+        ((100, 10, None), rules(days=14), (86, 140)),  # the newest 14 days
+        ((20, 10, None), rules(days=14), (10, 100)),  # at most half of all
+        ((100, 10, 79 * DAY), rules(days=14), (90, 100)),  # at most half of the 20 unseen days
+        ((100, 10, 39 * DAY), rules(days=14), (86, 140)),
+        ((100, 10, 97 * DAY), rules(days=14), (99, 10)),  # exactly min_rows
+        ((100, 10, None), rules(share=0.2), (80, 200)),  # no days: a share
+        ((100, 1, None), rules(share=0.2, min_rows=30), (70, 30)),  # min_rows, if that is more
+        ((100, 1, None), rules(share=0.5, min_rows=50), (50, 50)),
+        ((100, 10, 79 * DAY), rules(share=0.5), (90, 100)),
     ],
 )
-def test_the_holdout_is_the_newest_of_what_the_champion_has_not_seen(
-    n_days, a_day, seen, wanted, first_day, rows
-):
+def test_the_holdout_is_the_newest_of_what_the_champion_has_not_seen(given, wanted, held_out):
+    (n_days, a_day, seen), (first_day, rows) = given, held_out
     found = boundary_in_time(days(n_days), [a_day] * n_days, seen, wanted)
     assert (found.at, found.rows, found.why_not) == (first_day * DAY, rows, "")
 
@@ -107,7 +106,12 @@ def test_the_hash_is_the_same_for_ever():
         ({"1": 9}, {"1": 4, "2": 2}, None, "the target is constant (1) in the train part"),
         ({"1": 9, "2": 1}, {"2": 2}, None, "the target is constant (2) in the holdout"),
         ({"no": 90, "yes": 10}, {"no": 9, "yes": 1}, ["no", "yes"], ""),
-        ({"no": 90}, {"no": 9, "yes": 1}, ["no", "yes"], "class 'yes' is absent from the train part"),
+        (
+            {"no": 90},
+            {"no": 9, "yes": 1},
+            ["no", "yes"],
+            "class 'yes' is absent from the train part",
+        ),
         ({"no": 90, "yes": 10}, {"no": 9}, ["no", "yes"], "class 'yes' is absent from the holdout"),
         ({}, {}, ["no", "yes"], "classes 'no', 'yes' are absent from the train part"),
         (
@@ -123,6 +127,6 @@ def test_the_hash_is_the_same_for_ever():
             "class 'c' is absent from the holdout",
         ),
     ],
-)  # fmt: skip
+)
 def test_a_constant_target_or_an_absent_class_is_not_yet(train, holdout, classes, why_not):
     assert why_not_trainable(train, holdout, classes) == why_not

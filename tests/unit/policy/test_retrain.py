@@ -13,33 +13,31 @@ def request(reason: str, number: int = 1) -> RetrainRequest:
 
 
 @pytest.mark.parametrize(
-    ("reasons", "rows_total", "rows_since", "has_model", "options", "verdict"),
+    ("reasons", "rows", "has_model", "options", "verdict"),
     [
-        ([], 10_000, 0, True, {}, "nothing"),
-        ([], 10_000, 10_000, False, {}, "nothing"),
-        (["new_data"], 199, 199, False, {}, "not_yet"),
-        (["new_data"], 200, 200, False, {}, "go"),
-        (["new_data"], 10_000, 99, True, {}, "not_yet"),
-        (["new_data"], 10_000, 100, True, {}, "go"),
-        (["drift"], 10_000, 0, True, {}, "go"),
-        (["drift", "new_data"], 10_000, 1, True, {}, "go"),
-        (["manual"], 10_000, 0, True, {}, "go"),
-        (["manual"], 199, 199, False, {}, "not_yet"),
-        ([], 10_000, 0, True, {"scheduled": True}, "not_yet"),
-        ([], 10_000, 1, True, {"scheduled": True}, "go"),
-        ([], 199, 199, False, {"scheduled": True}, "not_yet"),
-        (["schedule"], 10_000, 1, True, {}, "go"),
-        ([], 0, 0, False, {"force": True}, "go"),
+        ([], (10_000, 0), True, {}, "nothing"),
+        ([], (10_000, 10_000), False, {}, "nothing"),
+        (["new_data"], (199, 199), False, {}, "not_yet"),
+        (["new_data"], (200, 200), False, {}, "go"),
+        (["new_data"], (10_000, 99), True, {}, "not_yet"),
+        (["new_data"], (10_000, 100), True, {}, "go"),
+        (["drift"], (10_000, 0), True, {}, "go"),
+        (["drift", "new_data"], (10_000, 1), True, {}, "go"),
+        (["manual"], (10_000, 0), True, {}, "go"),
+        (["manual"], (199, 199), False, {}, "not_yet"),
+        ([], (10_000, 0), True, {"scheduled": True}, "not_yet"),
+        ([], (10_000, 1), True, {"scheduled": True}, "go"),
+        ([], (199, 199), False, {"scheduled": True}, "not_yet"),
+        (["schedule"], (10_000, 1), True, {}, "go"),
+        ([], (0, 0), False, {"force": True}, "go"),
     ],
 )
-def test_a_request_is_granted_when_its_rule_is_met(
-    reasons, rows_total, rows_since, has_model, options, verdict
-):
+def test_a_request_is_granted_when_its_rule_is_met(reasons, rows, has_model, options, verdict):
     decision = decide(
         [request(reason, n) for n, reason in enumerate(reasons)],
         RULES,
-        rows_total=rows_total,
-        rows_since=rows_since,
+        rows_total=rows[0],
+        rows_since=rows[1],
         has_model=has_model,
         **options,
     )
