@@ -1,0 +1,278 @@
+"""One study a training, shared by its workers, that outlives any of them.
+
+Trials live in a journal file, one a study, under a lock that the kernel lets go of when its
+holder dies; a line torn by a kill is cut off before the next is written. What must be tried
+first (the champion's parameters, then each estimator's defaults) is enqueued exactly once, and
+again if its worker died over it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import optuna
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from include.evergreen.errors import TrainingFailed
+from include.evergreen.settings import Settings
+
+log = logging.getLogger(__name__)
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+#: Trials that run to the end before any is pruned.
+STARTUP_TRIALS = 4
+_REASON = "reason"
+_EXTRA = "extra"
+_MAX_REASON = 500
+
+State = Literal["complete", "pruned", "failed", "running", "waiting"]
+Params = Mapping[str, Any]
+_STATES: dict[TrialState, State] = {
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "running",
+    TrialState.WAITING: "waiting",
+}
+
+
+class _FileLock:
+    """Optuna's own locks are files that stay when their holder is killed; this one does not."""
+
+    def __init__(self, journal: Path) -> None:
+        self._journal = journal
+        self._held: io.BufferedRandom | None = None
+
+    def acquire(self) -> bool:
+        self._held = Path(f"{self._journal}.lock").open("a+b")  # noqa: SIM115 - held until release
+        fcntl.flock(self._held, fcntl.LOCK_EX)
+        _cut_torn_line(self._journal)
+        return True
+
+    def release(self) -> None:
+        if self._held is not None:
+            self._held.close()
+            self._held = None
+
+
+def _cut_torn_line(journal: Path) -> None:
+    """Cut off what a killed writer left of its last line; it never counted."""
+    if not journal.exists():
+        return
+    with journal.open("r+b") as file:
+        end = file.seek(0, os.SEEK_END)
+        if end == 0:
+            return
+        file.seek(end - 1)
+        if file.read(1) != b"\n":
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One trial of a study as it stands. `value` is None unless it is complete."""
+
+    number: int
+    state: State
+    params: dict[str, Any]
+    value: float | None
+    reason: str
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+class Trial:
+    """A running trial: asks for parameters, reports a score a fold."""
+
+    def __init__(self, trial: optuna.Trial) -> None:
+        self._trial = trial
+
+    @property
+    def number(self) -> int:
+        return int(self._trial.number)
+
+    def choice(self, name: str, values: Sequence[Any]) -> Any:
+        return self._trial.suggest_categorical(name, list(values))
+
+    def integer(self, name: str, low: int, high: int, *, log: bool = False) -> int:
+        return int(self._trial.suggest_int(name, low, high, log=log))
+
+    def real(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        return float(self._trial.suggest_float(name, low, high, log=log))
+
+    @property
+    def native(self) -> optuna.Trial:
+        """Optuna's own trial, for the search space of a user's builder."""
+        return self._trial
+
+    def is_hopeless(self, value: float, fold: int) -> bool:
+        """Report the score up to this fold; whether the trial is worse than most were there."""
+        self._trial.report(value, fold)
+        return bool(self._trial.should_prune())
+
+    def note(self, **extra: Any) -> None:
+        """Keep small JSON values with the trial."""
+        self._trial.set_user_attr(_EXTRA, extra)
+
+
+class Study:
+    """One training's search, as one of its workers sees it."""
+
+    def __init__(self, study: optuna.Study, lock: Path) -> None:
+        self._study = study
+        self._lock = lock
+
+    def ask(self) -> Trial:
+        """Begin the next trial: an enqueued one if there is one, else what the sampler says."""
+        return Trial(self._study.ask())
+
+    def complete(self, number: int, value: float) -> None:
+        """The trial's score. Nothing happens if the trial was told FAIL meanwhile."""
+        self._tell(number, value, TrialState.COMPLETE, "")
+
+    def prune(self, number: int, reason: str) -> None:
+        self._tell(number, None, TrialState.PRUNED, reason)
+
+    def fail(self, number: int, reason: str) -> None:
+        self._tell(number, None, TrialState.FAIL, reason)
+
+    def fail_orphan(self, number: int, reason: str) -> None:
+        """Tell a dead worker's trial FAIL; what it had to try first is enqueued again."""
+        with _alone(self._lock):
+            trial = next((t for t in self._trials() if t.number == number), None)
+            if trial is None or trial.state != TrialState.RUNNING:
+                return
+            self.fail(number, reason)
+            fixed = trial.system_attrs.get("fixed_params")
+            if fixed:
+                self._study.enqueue_trial(fixed)
+
+    def trials(self) -> list[TrialRecord]:
+        """All trials, in the order of their numbers."""
+        return [_record(trial) for trial in self._trials()]
+
+    def best(self) -> TrialRecord:
+        """The best complete trial; of equals the first.
+
+        Raises:
+            TrainingFailed: no trial completed; the reasons of the last ones are named.
+        """
+        complete = [t for t in self.trials() if t.state == "complete" and t.value is not None]
+        if not complete:
+            raise TrainingFailed(self._why_none())
+        sign = 1 if self._study.direction == optuna.study.StudyDirection.MINIMIZE else -1
+        return min(complete, key=lambda trial: (sign * (trial.value or 0.0), trial.number))
+
+    def _why_none(self) -> str:
+        trials = self.trials()
+        reasons = dict.fromkeys(t.reason for t in reversed(trials) if t.reason)
+        seen = "; ".join(list(reasons)[:3]) or "no trial came to its end within the time"
+        return (
+            f"None of {len(trials)} trials completed: {seen}. Mend the data, the estimators or "
+            "training.budget of the spec, then trigger train again."
+        )
+
+    def _trials(self) -> list[optuna.trial.FrozenTrial]:
+        return self._study.get_trials(deepcopy=False)  # type: ignore[no-any-return]
+
+    def _tell(self, number: int, value: float | None, state: TrialState, reason: str) -> None:
+        trial = next(t for t in self._trials() if t.number == number)
+        if trial.state.is_finished():
+            log.warning("Trial %s was ended before (%s); its result is dropped", number, state.name)
+            return
+        if reason:
+            self._study._storage.set_trial_user_attr(trial._trial_id, _REASON, reason[:_MAX_REASON])  # noqa: SLF001 - no public way to note on a trial by number
+        self._study.tell(number, value, state=state)
+
+    def write_plots(self, directory: Path) -> list[Path]:
+        """Draw how the search went, as PNG files; none where there is too little to draw."""
+        from include.evergreen.adapters.studies.plots import write_plots
+
+        return write_plots(self._study, directory)
+
+
+class Studies:
+    """All studies of an installation: one journal file each under `settings.studies_dir`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._directory = settings.studies_dir
+
+    def open(
+        self,
+        name: str,
+        *,
+        greater_is_better: bool,
+        seed: int,
+        first: Callable[[], Sequence[Params]] = tuple,
+    ) -> Study:
+        """The study of this name, made by whoever comes first.
+
+        Args:
+            name: the training key.
+            greater_is_better: which way the metric improves.
+            seed: of this worker's sampler; two workers of one study take different ones.
+            first: what to try first, in this order; called only by the one who makes the study.
+        """
+        self._directory.mkdir(parents=True, exist_ok=True)
+        journal = self._directory / f"{name}.journal"
+        lock = self._directory / f"{name}.open.lock"
+        storage = optuna.storages.JournalStorage(
+            JournalFileBackend(str(journal), lock_obj=_FileLock(journal))
+        )
+        with _alone(lock):
+            study = optuna.create_study(
+                study_name=name,
+                storage=storage,
+                direction="maximize" if greater_is_better else "minimize",
+                sampler=_sampler(seed),
+                pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS),
+                load_if_exists=True,
+            )
+            if "enqueued" not in study.user_attrs:
+                for params in first():
+                    study.enqueue_trial(dict(params), skip_if_exists=True)
+                study.set_user_attr("enqueued", value=True)
+        return Study(study, lock)
+
+
+def _sampler(seed: int) -> optuna.samplers.TPESampler:
+    """TPE over related parameters; workers do not repeat what another is trying now."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.samplers.TPESampler(
+            seed=seed,
+            multivariate=True,
+            group=True,
+            constant_liar=True,
+            n_startup_trials=6,
+        )
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """One process at a time; the kernel lets go of the lock when its holder dies."""
+    with lock.open("a+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _record(trial: optuna.trial.FrozenTrial) -> TrialRecord:
+    return TrialRecord(
+        number=trial.number,
+        state=_STATES[trial.state],
+        params=dict(trial.params),
+        value=trial.value if trial.state == TrialState.COMPLETE else None,
+        reason=str(trial.user_attrs.get(_REASON, "")),
+        extra=dict(trial.user_attrs.get(_EXTRA, {})),
+    )
