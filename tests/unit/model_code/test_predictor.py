@@ -1,0 +1,21 @@
+"""A bundle predicts as its estimator does, and is refused when anything in it was changed."""
+
+import numpy as np
+
+from include.evergreen.model_code.predictor import Predictor, columns_of_rows
+
+
+def test_a_bundle_predicts_exactly_as_the_estimator_it_was_made_of(rides) -> None:
+    predictor = Predictor.load(rides.directory, rides.digest)
+    columns = predictor.parse(columns_of_rows(rides.rows))
+    offline = rides.estimator.predict(predictor.matrix(columns))
+    assert np.array_equal(predictor.predict(columns)["prediction"], offline)
+    assert predictor.golden_difference() == 0.0
+
+
+def test_a_classifier_answers_with_labels_of_their_own_type_and_probabilities(weather) -> None:
+    predictor = Predictor.load(weather.directory, weather.digest)
+    answer = predictor.predict(predictor.parse(columns_of_rows(weather.rows)))
+    assert set(answer["prediction"]) <= {"clear", "mist", "rain"}
+    shares = [answer[f"probability_{label}"] for label in predictor.classes]
+    assert np.allclose(np.sum(shares, axis=0), 1.0)
