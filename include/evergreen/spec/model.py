@@ -92,16 +92,7 @@ class ModelSpec(Section):
 
 
 _TRAINING_SECTIONS = {"task", "data", "features", "training", "gates"}
-_CONTRACT_FIELDS = {
-    "columns",
-    "time",
-    "time_zone",
-    "key",
-    "target",
-    "format",
-    "null_values",
-    "limits",
-}
+_CONTRACT_FIELDS = {"columns", "time", "time_zone", "key", "target", "format", "limits"}
 
 
 def _digest(document: dict[str, Any]) -> str:

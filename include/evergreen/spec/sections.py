@@ -88,11 +88,6 @@ class Data(Section):
     time_zone: str = Field(default="UTC", description="The zone of times written without one.")
     key: ColumnName | None = None
     target: ColumnName
-    null_values: tuple[StrictStr, ...] = Field(
-        default=(),
-        max_length=20,
-        description="Texts that stand for a missing value in CSV, besides an empty field.",
-    )
     labels: Labels | None = None
     columns: dict[ColumnName, Column] = Field(min_length=1)
     limits: FileLimits = FileLimits()

@@ -10,6 +10,7 @@ from typing import Literal
 import polars as pl
 
 from include.evergreen.spec.rules_data import RESERVED_COLUMNS
+from include.evergreen.stages.read_values import MISSING_TEXTS
 
 Kind = Literal["float", "integer", "boolean", "category", "timestamp", "unusable"]
 MAX_VALUES = 250
@@ -23,8 +24,6 @@ _INTEGER = r"^[-+]?(?:0|[1-9]\d{0,18})$"
 _FLOAT = r"^[-+]?(?:0|[1-9]\d*)?(?:\.\d*)?(?:[eE][-+]?\d+)?$"
 _BOOLEAN = r"(?i)^(?:true|false)$"
 _TIME = r"^\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[-+]\d\d:?\d\d)?)?$"
-#: Texts that people write where a number is missing.
-NULL_MARKERS = ("?", "NA", "N/A", "n/a", "null", "NULL", "None", "nan", "NaN", "NAN", "-", "#N/A")
 _ID_NAME = re.compile(
     r"(?i)(?:^|[_\s.-])(?:id|ids|uuid|guid|key|index|instant|rowid|row)$|^unnamed"
 )
@@ -98,20 +97,22 @@ def _read_text(series: pl.Series) -> tuple[Kind, pl.Series, tuple[str, ...]]:
     known = series.drop_nulls().unique()
     if known.is_empty():
         return "category", series, ()
+    # Blanks around numbers, times and booleans do not count; a category is what is written.
+    plain, known = series.str.strip_chars(), known.str.strip_chars().unique()
     if known.str.contains(_BOOLEAN).all():
-        return "boolean", series.str.to_lowercase() == "true", ()
+        return "boolean", plain.str.to_lowercase() == "true", ()
     if known.str.contains(_TIME).all():
-        times = _read_times(series)
-        if times.null_count() == series.null_count():
+        times = _read_times(plain)
+        if times.null_count() == plain.null_count():
             return "timestamp", times, ()
-    return _read_numbers(series, known) or ("category", series, ())
+    return _read_numbers(plain, known) or ("category", series, ())
 
 
 def _read_numbers(
     series: pl.Series, known: pl.Series
 ) -> tuple[Kind, pl.Series, tuple[str, ...]] | None:
     """The numbers of a text column, texts for missing ones apart; None if it holds others too."""
-    markers = tuple(m for m in NULL_MARKERS if known.is_in([m]).any())
+    markers = tuple(m for m in MISSING_TEXTS if known.is_in([m]).any())
     numbers = known.filter(~known.is_in(list(markers)))
     kind: Kind = "integer" if numbers.str.contains(_INTEGER).all() else "float"
     if numbers.is_empty() or not numbers.str.contains(_FLOAT).all():

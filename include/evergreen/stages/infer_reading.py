@@ -10,6 +10,7 @@ import collections
 import csv
 import gzip
 import io
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,6 +22,7 @@ from include.evergreen.errors import InputError
 MAX_ROWS = 1_000_000
 MAX_JSONL_BYTES = 2 * 2**30
 Format = Literal["csv", "parquet", "jsonl"]
+_OBJECT = re.compile(rb'\{\s*["}]')
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def _format_of(path: Path) -> Format:
             start = file.read(4096).lstrip(b"\xef\xbb\xbf \t\r\n")
     except (OSError, EOFError) as error:
         raise InputError(f"{path} is a broken gzip file: {error}") from error
-    return "jsonl" if start.startswith(b"{") else "csv"
+    return "jsonl" if _OBJECT.match(start) else "csv"
 
 
 def _read_csv(path: Path) -> pl.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,15 +46,14 @@ class Inferred:
     columns: int = 0
 
 
-def as_classes(target: Facts, raw: pl.Series) -> Facts:
+def as_classes(target: Facts) -> Facts:
     """A target of a few whole numbers written with a fraction (0.0, 1.0) as the classes it is."""
     if target.kind != "float" or target.n_unique > _FEW_CLASSES:
         return target
     whole = target.series.drop_nulls()
     if not (whole == whole.floor()).all() or not _is_class(target):
         return target
-    text = raw.cast(pl.String).set(target.series.is_null(), None)
-    return Facts(target.name, "category", text, target.null_share, text.drop_nulls().n_unique())
+    return dataclasses.replace(target, kind="integer", series=target.series.cast(pl.Int64))
 
 
 def task_of(target: Facts, found: Inferred) -> Task:

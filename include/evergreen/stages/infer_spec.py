@@ -49,7 +49,7 @@ def infer_spec(path: Path, wanted: Wanted) -> Inferred:
     found = Inferred({}, rows=frame.height, columns=frame.width)
     if sample.truncated:
         found.guesses.append(f"Looked at the first {frame.height:,} rows only.")
-    target = as_classes(facts[wanted.target], frame[wanted.target])
+    target = as_classes(facts[wanted.target])
     task = task_of(target, found)
     time = time_of(facts, wanted, found)
     key = key_of(facts, wanted, time, found)
@@ -61,7 +61,7 @@ def infer_spec(path: Path, wanted: Wanted) -> Inferred:
         )
     time_facts = facts[time] if time else None
     calendar = _calendar_of(time_facts, found)
-    _name_new_categories(features, found)
+    _say_what_is_missing(features, found)
     found.document = {
         "model": wanted.name,
         "description": f"{wanted.target}, inferred from {path.name}"[:200],
@@ -142,7 +142,11 @@ def _calendar_of(time: Facts | None, found: Inferred) -> list[str]:
     return parts
 
 
-def _name_new_categories(features: Sequence[Facts], found: Inferred) -> None:
+def _say_what_is_missing(features: Sequence[Facts], found: Inferred) -> None:
+    for feature in features:
+        if feature.null_markers:
+            shown = ", ".join(repr(marker) for marker in feature.null_markers)
+            found.guesses.append(f"{feature.name!r} holds numbers; {shown} is taken as missing.")
     if any(feature.kind == "category" for feature in features):
         found.guesses.append(
             "A category's value that this file does not have is taken as missing, not refused."
@@ -160,7 +164,6 @@ def _data_of(
 ) -> dict[str, Any]:
     columns = {feature.name: _column_of(feature) for feature in features}
     columns[target.name] = _target_column(target, task)
-    markers = sorted({m for f in (*features, target) for m in f.null_markers})
     return {
         "landing": f"landing/{wanted.name}",
         "format": sample.format,
@@ -168,7 +171,6 @@ def _data_of(
         **({"key": key} if key else {}),
         "target": wanted.target,
         "columns": columns,
-        **({"null_values": markers} if markers else {}),
         **_limits_of(sample.frame),
     }
 
