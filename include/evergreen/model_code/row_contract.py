@@ -293,7 +293,7 @@ _PLAIN = {str, int, float}
 _NUMBER_TYPES: dict[str, set[type]] = {
     "float": {float, int},
     "integer": {float, int},
-    "boolean": {bool, int},
+    "boolean": {bool, int, float},
 }
 
 
