@@ -303,15 +303,18 @@ class DriftVerdict(Fact):
 
     @property
     def drifted_columns(self) -> tuple[str, ...]:
-        return tuple(column.column for column in self.columns if column.drifted)
+        return tuple(dict.fromkeys(column.column for column in self.columns if column.drifted))
 
 
 @dataclass(frozen=True)
 class DriftReport(Fact):
-    """A verdict with where its evidence lies, and the request it led to (None: none was needed)."""
+    """A verdict with where its evidence lies, and the request it led to (None: none was needed).
+
+    `champion_version` is None, `run_id` and `report_uri` empty where there is no champion yet.
+    """
 
     model: str
-    champion_version: int
+    champion_version: int | None
     verdict: DriftVerdict
     run_id: str
     report_uri: str

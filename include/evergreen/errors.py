@@ -86,6 +86,12 @@ class Unavailable(EvergreenError, ConnectionError):
     retryable = True
 
 
+class DriftReportFailed(EvergreenError):
+    """The report could not be made; the verdict stands in the ledger. A retry makes it only."""
+
+    retryable = True
+
+
 def is_retryable(error: BaseException) -> bool:
     """Whether a second try can help, read along the chain of causes.
 
