@@ -12,7 +12,7 @@ import fcntl
 import io
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -131,9 +131,16 @@ class Study:
         self._study = study
         self._lock = lock
 
-    def ask(self) -> Trial:
-        """Begin the next trial: an enqueued one if there is one, else what the sampler says."""
-        return Trial(self._study.ask())
+    def ask(self, bind: Callable[[int], None] | None = None) -> Trial:
+        """Begin the next trial: an enqueued one if there is one, else what the sampler says.
+
+        `bind` gets its number before anybody else may take it for abandoned.
+        """
+        with _alone(self._lock):
+            trial = Trial(self._study.ask())
+            if bind is not None:
+                bind(trial.number)
+        return trial
 
     def complete(self, number: int, value: float) -> None:
         """The trial's score. Nothing happens if the trial was told FAIL meanwhile."""
@@ -145,16 +152,30 @@ class Study:
     def fail(self, number: int, reason: str) -> None:
         self._tell(number, None, TrialState.FAIL, reason)
 
-    def fail_orphan(self, number: int, reason: str) -> None:
-        """Tell a dead worker's trial FAIL; what it had to try first is enqueued again."""
+    def fail_abandoned(self, bound: Callable[[], Collection[int]] = frozenset) -> list[int]:
+        """Tell trials of dead workers FAIL; what they had to try first is enqueued again.
+
+        Args:
+            bound: the trials that are somebody's; every other running one is nobody's.
+        """
+        if not any(trial.state == TrialState.RUNNING for trial in self._trials()):
+            return []
         with _alone(self._lock):
-            trial = next((t for t in self._trials() if t.number == number), None)
-            if trial is None or trial.state != TrialState.RUNNING:
-                return
-            self.fail(number, reason)
-            fixed = trial.system_attrs.get("fixed_params")
-            if fixed:
-                self._study.enqueue_trial(fixed)
+            held = bound()
+            abandoned = [
+                trial
+                for trial in self._trials()
+                if trial.state == TrialState.RUNNING and trial.number not in held
+            ]
+            for trial in abandoned:
+                self.fail(trial.number, "its worker died")
+                fixed = trial.system_attrs.get("fixed_params")
+                if fixed:
+                    self._study.enqueue_trial(fixed)
+        return [trial.number for trial in abandoned]
+
+    def has_complete(self) -> bool:
+        return any(trial.state == TrialState.COMPLETE for trial in self._trials())
 
     def trials(self) -> list[TrialRecord]:
         """All trials, in the order of their numbers."""

@@ -1,0 +1,57 @@
+"""What the steps of a training share: the clock, its study, its folder, how it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from include.evergreen.adapters.studies import Params, Study
+from include.evergreen.contracts import Snapshot
+from include.evergreen.errors import EvergreenError
+from include.evergreen.policy.metrics import METRICS
+from include.evergreen.stages.resources import Resources
+
+Clock = Callable[[], dt.datetime]
+
+
+def utc_now() -> dt.datetime:
+    """The clock a task runs by, unless it is given another."""
+    return dt.datetime.now(dt.UTC)
+
+
+def greater_is_better(resources: Resources) -> bool:
+    return METRICS[resources.spec.training.metric].greater_is_better
+
+
+def open_study(
+    resources: Resources,
+    snapshot: Snapshot,
+    *,
+    worker: int = 0,
+    first: Callable[[], Sequence[Params]] = tuple,
+) -> Study:
+    """The study of a training, as one worker sees it."""
+    return resources.studies.open(
+        snapshot.key,
+        greater_is_better=greater_is_better(resources),
+        seed=resources.spec.training.seed + worker,
+        first=first,
+    )
+
+
+def training_folder(resources: Resources, snapshot: Snapshot) -> Path:
+    """This machine's own folder for a training; what it holds can be made or fetched again."""
+    return resources.settings.work_dir / "trainings" / snapshot.model / snapshot.key
+
+
+@contextlib.contextmanager
+def recording_failure(resources: Resources, snapshot: Snapshot, clock: Clock) -> Iterator[None]:
+    """An error that no retry can help marks the training failed; its requests stay pending."""
+    try:
+        yield
+    except EvergreenError as error:
+        if not error.retryable:
+            resources.ledger.fail_training(snapshot.key, str(error), clock())
+        raise
