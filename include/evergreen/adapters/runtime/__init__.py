@@ -1,0 +1,25 @@
+"""Where a model answers: as a hardened container, or as a plain process, behind one interface.
+
+`open_runtime` chooses and says why; the rest of the code knows only `Runtime`.
+"""
+
+from include.evergreen.adapters.runtime.choice import open_runtime, runtime_of
+from include.evergreen.adapters.runtime.interface import (
+    Limits,
+    Runtime,
+    ServiceOrder,
+    ServiceState,
+    installation_id,
+    service_name,
+)
+
+__all__ = [
+    "Limits",
+    "Runtime",
+    "ServiceOrder",
+    "ServiceState",
+    "installation_id",
+    "open_runtime",
+    "runtime_of",
+    "service_name",
+]

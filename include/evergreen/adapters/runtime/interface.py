@@ -1,0 +1,113 @@
+"""What a runtime promises: every call may be repeated, and none touches what is not Evergreen's."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+from include.evergreen.contracts import BuiltImage, RunningService
+from include.evergreen.errors import Unavailable
+from include.evergreen.settings import Settings
+
+Environment = Literal["staging", "production"]
+ServiceState = Literal["running", "stopped", "gone"]
+
+#: The label, and the key in a process's record, under which an installation finds its own.
+INSTALLATION = "evergreen.installation"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one service may use. `cpus` above what the machine has is brought down to it."""
+
+    memory_mib: int
+    cpus: float
+    pids: int
+
+
+@dataclass(frozen=True)
+class ServiceOrder:
+    """A service to start. `spool` is the directory it writes what it served to."""
+
+    image: BuiltImage
+    environment: Environment
+    limits: Limits
+    spool: Path
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+class Runtime(Protocol):
+    """A place where services run. Errors: `Unavailable` when it does not answer (a retry can
+    help), `ArtifactRefused` for an image that is not what was built.
+    """
+
+    name: Literal["docker", "process"]
+
+    def prepare(self) -> None:
+        """Make all that needs the network once, so that `build` needs none."""
+
+    def build(
+        self, bundle: Path, *, model: str, version: int, manifest_digest: str, training_key: str
+    ) -> BuiltImage:
+        """The image of a version; one that is there already is returned, not built again."""
+
+    def has(self, image: BuiltImage) -> bool:
+        """Whether the very image recorded, digest for digest, is still there."""
+
+    def name_of(self, order: ServiceOrder) -> str:
+        """The name under which `start` runs it: the same in every try (`service_name`)."""
+
+    def start(self, order: ServiceOrder) -> RunningService:
+        """The service, running or on its way up; one already there for this image is kept."""
+
+    def state(self, service: RunningService) -> ServiceState: ...
+
+    def keep(self, service: RunningService) -> None:
+        """From now on the service comes back by itself after a crash, where the runtime can."""
+
+    def remove(self, service: RunningService, *, grace_s: float) -> None:
+        """Stop (SIGTERM, then after `grace_s` SIGKILL) and remove; gone already is fine."""
+
+    def stop(self, service: RunningService, *, grace_s: float) -> None:
+        """Stop, and keep what a later `start` needs."""
+
+    def logs(self, service: RunningService, *, lines: int) -> str:
+        """The newest lines of its output; '' when there is none left."""
+
+    def find(
+        self, model: str | None = None, environment: Environment | None = None
+    ) -> list[RunningService]:
+        """This installation's services, running or not."""
+
+
+def installation_id(settings: Settings) -> str:
+    """Eight hex digits that keep apart two installations that share an engine or a machine."""
+    return hashlib.sha256(str(settings.home).encode()).hexdigest()[:8]
+
+
+def service_name(settings: Settings, image: BuiltImage, environment: Environment) -> str:
+    """Where this image answers: the same name in every try, another for any other image.
+
+    The last part stands for installation and image digest: a version built anew (the serving
+    app changed) starts beside the container that is live, instead of in its place.
+    """
+    told_apart = f"{installation_id(settings)}:{image.digest}"
+    suffix = hashlib.sha256(told_apart.encode()).hexdigest()[:8]
+    return f"evergreen-{image.model}-v{image.version}-{environment}-{suffix}"
+
+
+def free_port(preferred: int | None = None) -> int:
+    """A port of 127.0.0.1 that nobody listens on now; the preferred one if it is free."""
+    for port in (preferred or 0, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise Unavailable("There is no free port on 127.0.0.1.")

@@ -1,0 +1,75 @@
+"""Which version is to be staged, and its image; built once a version, without a network."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+
+from include.evergreen.contracts import BuiltImage, Candidate
+from include.evergreen.errors import ArtifactRefused, InputError
+from include.evergreen.stages.fetch_bundle import fetch_bundle
+from include.evergreen.stages.resources import Resources
+from include.evergreen.stages.settle import settle_deployments
+
+log = logging.getLogger(__name__)
+
+
+def choose_version(
+    resources: Resources, version: int | None, *, now: dt.datetime
+) -> Candidate | None:
+    """The version to stage: the one asked for by hand, or the newest registered one not yet tried.
+
+    Left to itself it never goes back to a version older than one that has been live. Whatever an
+    interrupted run left between ledger, registry and engine is settled first.
+
+    Raises:
+        InputError: the version asked for is not one that the ledger knows.
+    """
+    settle_deployments(resources, now=now)
+    if version is not None:
+        return _recorded(resources, version)
+    waiting = resources.ledger.candidates_undeployed(resources.model)
+    if len(waiting) > 1:
+        passed_over = ", ".join(f"v{candidate.version}" for candidate in waiting[1:11])
+        log.info(
+            "v%d is the newest of those waiting; not staged: %s", waiting[0].version, passed_over
+        )
+    return waiting[0] if waiting else None
+
+
+def build_image(resources: Resources, candidate: Candidate, *, now: dt.datetime) -> BuiltImage:
+    """The image of a candidate, from the registered bundle; found again if it was built before.
+
+    Raises:
+        ArtifactRefused: the bundle is not, digest for digest, the one the ledger recorded.
+    """
+    recorded = _recorded(resources, candidate.version)
+    if recorded.manifest_digest != candidate.manifest_digest:
+        raise ArtifactRefused(
+            f"{candidate.model} v{candidate.version} was registered with manifest "
+            f"{recorded.manifest_digest}, and asked for with {candidate.manifest_digest}."
+        )
+    bundle = fetch_bundle(resources, candidate.version, recorded.manifest_digest)
+    image = resources.runtime.build(
+        bundle,
+        model=candidate.model,
+        version=candidate.version,
+        manifest_digest=recorded.manifest_digest,
+        training_key=recorded.training_key,
+    )
+    resources.ledger.record_image(image, now)
+    log.info("%s v%d: %s image %s", image.model, image.version, image.runtime, image.reference)
+    return image
+
+
+def _recorded(resources: Resources, version: int) -> Candidate:
+    """What the ledger recorded of a version when it was registered."""
+    snapshot = resources.ledger.snapshot_of_version(resources.model, version)
+    training = resources.ledger.training(snapshot.key) if snapshot else None
+    if training is None or training.candidate is None:
+        raise InputError(
+            f"{resources.model} v{version} is not a version that was judged and registered here, "
+            "so nothing says what it must contain. Choose one from the model's page in MLflow that "
+            "a training registered."
+        )
+    return training.candidate

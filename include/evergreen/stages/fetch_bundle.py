@@ -1,0 +1,50 @@
+"""A version's bundle on this machine's disk, file for file what its manifest says, or a refusal.
+
+Nothing in it is imported or loaded here, and nothing is before these checks.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from include.evergreen.errors import ArtifactRefused
+from include.evergreen.model_code import predictor
+from include.evergreen.stages.resources import Resources
+
+
+def fetch_bundle(resources: Resources, version: int, manifest_digest: str) -> Path:
+    """The folder of a version's bundle, downloaded once and checked every time.
+
+    Raises:
+        ArtifactRefused: a file is missing, added, changed, linked or too large, or the manifest is
+            not the one recorded when the version was registered.
+    """
+    folder = _bundles(resources) / f"v{version}-{manifest_digest[:12]}"
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix="fetching-") as name:
+            fetched = resources.registry.download_bundle(resources.model, version, Path(name))
+            _check(fetched, manifest_digest)
+            if not folder.is_dir():
+                fetched.rename(folder)
+    _check(folder, manifest_digest)
+    return folder
+
+
+def forget_bundles(resources: Resources) -> None:
+    """Free the disk: the image holds a copy, and the registry the original."""
+    shutil.rmtree(_bundles(resources), ignore_errors=True)
+
+
+def _bundles(resources: Resources) -> Path:
+    return resources.settings.work_dir / "bundles" / resources.model
+
+
+def _check(folder: Path, manifest_digest: str) -> None:
+    try:
+        predictor.read_checked(folder, manifest_digest)
+    except predictor.BundleRefused as error:
+        shutil.rmtree(folder, ignore_errors=True)  # the next try fetches it anew
+        raise ArtifactRefused(str(error)) from error

@@ -1,0 +1,32 @@
+"""What a version is started with: limits, spool and environment, all from its spec and settings."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from include.evergreen.adapters.runtime import Limits, Runtime, ServiceOrder, runtime_of
+from include.evergreen.contracts import BuiltImage, RunningService
+from include.evergreen.stages.resources import Resources
+
+ENVIRONMENT: Literal["staging"] = "staging"
+GRACE_S = 10.0  # what a service is given to answer what it has begun and to close its spool
+
+
+def order_for(resources: Resources, image: BuiltImage) -> ServiceOrder:
+    deployment = resources.spec.deployment
+    folder = f"v{image.version}-{ENVIRONMENT}"
+    return ServiceOrder(
+        image=image,
+        environment=ENVIRONMENT,
+        limits=Limits(memory_mib=deployment.memory_mib, cpus=deployment.cpus, pids=deployment.pids),
+        spool=resources.settings.spool_dir / image.model / folder,
+        env={
+            "EVERGREEN_MAX_ROWS": str(deployment.max_rows),
+            "EVERGREEN_MAX_BODY_BYTES": str(deployment.max_body_mib * 2**20),
+        },
+    )
+
+
+def runtime_for(resources: Resources, thing: BuiltImage | RunningService) -> Runtime:
+    """The runtime a thing was made with, whatever the spec says by now."""
+    return runtime_of(thing, resources.settings)
