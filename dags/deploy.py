@@ -35,7 +35,9 @@ PARAMS = {
 def choose_version(model: str) -> dict:
     from include.evergreen.stages import build
 
-    candidate = build.choose_version(kit.resources(model), kit.form(DeployParams).version)
+    candidate = build.choose_version(
+        kit.resources(model), kit.form(DeployParams).version, now=kit.now()
+    )
     if candidate is None:
         raise kit.nothing_to_do("No registered version waits to be staged.")
     return candidate.as_json()

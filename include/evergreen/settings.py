@@ -42,6 +42,7 @@ class Settings:
     mlflow_password: str = field(default="", repr=False)
     mlflow_public_url: str = ""
     docker_url: str = ""
+    base_image: str = ""
     alert_webhook: str = field(default="", repr=False)
     s3: Mapping[str, str] = field(default_factory=dict, repr=False)
     data_roots: tuple[Path, ...] = ()
@@ -93,6 +94,7 @@ def load(
         mlflow_password=env.get("MLFLOW_TRACKING_PASSWORD", ""),
         mlflow_public_url=env.get("EVERGREEN_MLFLOW_PUBLIC_URL", ""),
         docker_url=env.get("EVERGREEN_DOCKER_URL") or env.get("DOCKER_HOST", ""),
+        base_image=env.get("EVERGREEN_BASE_IMAGE", ""),
         alert_webhook=env.get("EVERGREEN_ALERT_WEBHOOK", ""),
         s3={k: v for k in s3_keys if (v := env.get(f"EVERGREEN_S3_{k.upper()}", ""))},
         data_roots=tuple(roots),
