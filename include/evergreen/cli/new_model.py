@@ -15,10 +15,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from include.evergreen import settings
+from include.evergreen.cli.spec_schema import SCHEMA_FILE
 from include.evergreen.errors import EvergreenError, InputError
 from include.evergreen.spec import ModelSpec, load_specs
 from include.evergreen.spec.document import parse_document
 from include.evergreen.spec.loading import validate
+from include.evergreen.stages.infer_roles import Wanted
+from include.evergreen.stages.infer_spec import infer_spec
+from include.evergreen.stages.infer_yaml import to_yaml
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,34 +31,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     out = options.out or settings.load().models_dir / f"{options.name}.yaml"
     try:
         _check_free(out, options.name, force=options.force)
-        text, spec = infer_text(options.data, _wanted(options))
+        wanted = Wanted(options.name, options.target, options.time or None, options.key or None)
+        text, spec = infer_text(options.data, wanted, out)
         _write(out, text)
     except EvergreenError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    print(text[: text.index("\nmodel:")].replace("# ", "", 1).replace("\n#", "\n"))
+    print(spoken(text))
     print(f"\nWrote {_short(out)}: {spec.task}, {len(spec.feature_columns)} columns to learn from.")
     print(f"Next: make run MODEL={spec.model} DATA={options.data}")
     return 0
 
 
-def infer_text(data: Path, wanted: object) -> tuple[str, ModelSpec]:
+def infer_text(data: Path, wanted: Wanted, out: Path) -> tuple[str, ModelSpec]:
     """The YAML and the spec it loads as; what does not load is never written."""
-    from include.evergreen.stages.infer_roles import Wanted
-    from include.evergreen.stages.infer_spec import infer_spec
-    from include.evergreen.stages.infer_yaml import to_yaml
-
-    if not isinstance(wanted, Wanted):
-        raise TypeError(wanted)
-    found = infer_spec(data, wanted)
-    text = to_yaml(found, data.name)
+    inside = out.absolute().is_relative_to(settings.PROJECT_ROOT)
+    schema = os.path.relpath(SCHEMA_FILE, out.parent) if inside else None
+    text = to_yaml(infer_spec(data, wanted), data.name, schema)
     return text, validate(parse_document(text, f"the spec inferred from {data.name}"), ModelSpec)
 
 
-def _wanted(options: argparse.Namespace) -> object:
-    from include.evergreen.stages.infer_roles import Wanted
-
-    return Wanted(options.name, options.target, options.time or None, options.key or None)
+def spoken(text: str) -> str:
+    """The comments at the head of a spec, as sentences for a person."""
+    head = text[: text.index("\nmodel:")].splitlines()
+    said = [line for line in head if "yaml-language-server" not in line]
+    return "\n".join(line.removeprefix("# ").removeprefix("#") for line in said)
 
 
 def _check_free(out: Path, name: str, *, force: bool) -> None:

@@ -20,6 +20,8 @@ import polars as pl
 from include.evergreen.errors import InputError
 
 MAX_ROWS = 1_000_000
+#: Rows times columns: a text cell costs about 60 bytes, so this is about 1.5 GB at most.
+MAX_CELLS = 25_000_000
 MAX_JSONL_BYTES = 2 * 2**30
 Format = Literal["csv", "parquet", "jsonl"]
 _OBJECT = re.compile(rb'\{\s*["}]')
@@ -35,7 +37,7 @@ class Sample:
 
 
 def read_sample(path: Path) -> Sample:
-    """The first `MAX_ROWS` rows; InputError, with what to do, where the file cannot be taken."""
+    """The first rows of a file; InputError, with what to do, where it cannot be taken."""
     if not path.is_file():
         raise InputError(f"{path} is no file. Name a CSV, Parquet or JSONL file.")
     kind = _format_of(path)
@@ -48,7 +50,12 @@ def read_sample(path: Path) -> Sample:
         raise InputError(f"{path} cannot be read as {kind}: {reason}") from error
     if frame.width == 0 or frame.height == 0:
         raise InputError(f"{path} holds no rows below its header.")
-    return Sample(frame.head(MAX_ROWS), kind, truncated=frame.height > MAX_ROWS)
+    rows = _most_rows(frame.width)
+    return Sample(frame.head(rows), kind, truncated=frame.height > rows)
+
+
+def _most_rows(width: int) -> int:
+    return min(MAX_ROWS, max(1000, MAX_CELLS // max(1, width)))
 
 
 def _format_of(path: Path) -> Format:
@@ -87,13 +94,14 @@ def _read_csv(path: Path) -> pl.DataFrame:
         path,
         new_columns=names,
         infer_schema=False,
-        n_rows=MAX_ROWS + 1,
+        n_rows=_most_rows(len(names)) + 1,
         truncate_ragged_lines=True,
     )
 
 
 def _read_parquet(path: Path) -> pl.DataFrame:
-    return pl.read_parquet(path, n_rows=MAX_ROWS + 1)
+    width = len(pl.read_parquet_schema(path))
+    return pl.read_parquet(path, n_rows=_most_rows(width) + 1)
 
 
 def _read_jsonl(path: Path) -> pl.DataFrame:

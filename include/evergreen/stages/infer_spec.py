@@ -171,7 +171,7 @@ def _data_of(
         **({"key": key} if key else {}),
         "target": wanted.target,
         "columns": columns,
-        **_limits_of(sample.frame),
+        **_limits_of(sample.frame.select({*columns, *(c for c in (time, key) if c)})),
     }
 
 

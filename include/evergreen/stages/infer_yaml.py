@@ -13,9 +13,16 @@ _WORDS = frozenset(["true", "false", "null", "yes", "no", "on", "off", "y", "n"]
 _WIDTH = 98
 
 
-def to_yaml(found: Inferred, source: str) -> str:
-    """The spec as text. Loads back to exactly `found.document`."""
-    lines = [f"# Inferred from {_inert(source)}: {found.rows:,} rows, {found.columns} columns."]
+def to_yaml(found: Inferred, source: str, schema: str | None = None) -> str:
+    """The spec as text. Loads back to exactly `found.document`.
+
+    Args:
+        found: what was inferred.
+        source: the name of the file it was inferred from.
+        schema: where the JSON Schema lies, seen from the spec, for editors; None leaves it out.
+    """
+    lines = [f"# yaml-language-server: $schema={_inert(schema)}"] if schema else []
+    lines += [f"# Inferred from {_inert(source)}: {found.rows:,} rows, {found.columns} columns."]
     lines += ["# What was guessed; edit what you know better:"]
     lines += [f"#   {_inert(guess)}" for guess in found.guesses]
     if found.left_out:

@@ -14,6 +14,7 @@ from sklearn import datasets
 from include.evergreen.cli import new_model
 from include.evergreen.simulator import simulate_bike, simulate_electricity
 from include.evergreen.spec import ModelSpec, load_spec
+from include.evergreen.stages import infer_reading
 from include.evergreen.stages.parse_files import parse_file
 from include.evergreen.stages.row_contract import RowContract
 
@@ -493,6 +494,13 @@ def test_a_missing_file_and_a_bad_name_are_refused(tmp_path, capsys):
     data.write_text("x,y\n" + "1,2\n" * 60)
     assert new_model.main(["--name", "My Model!", "--data", str(data), *base]) == 2
     assert "'my_model' say" in capsys.readouterr().err
+
+
+def test_of_a_large_file_only_the_first_rows_are_looked_at(infer, table, monkeypatch):
+    monkeypatch.setattr(infer_reading, "MAX_ROWS", 100)
+    spec, said = infer(table, "price")
+    assert spec.task == "regression"
+    assert "Looked at the first 100 rows only." in said
 
 
 def test_nested_columns_are_left_out(infer, table):

@@ -27,7 +27,7 @@ def test_the_spec_the_others_break_is_valid(valid, write):
         ("model: rides", "model: rides\nzzz: 1", 2, "Known here: model, description, owner, task"),
     ],
 )
-def test_29_an_unknown_key_is_named_with_its_line_and_the_nearest_known_one(  # noqa: PLR0917
+def test_29_an_unknown_key_is_named_with_its_line_and_the_nearest_known_one(
     valid, refusal, seen, written, line, expected
 ):
     assert seen in valid

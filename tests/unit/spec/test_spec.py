@@ -44,7 +44,7 @@ def test_a_spec_is_frozen(spec):
         ("landing: landing/rides", "landing: elsewhere", True, False),
     ],
 )
-def test_a_digest_changes_with_what_it_covers_and_nothing_else(  # noqa: PLR0917
+def test_a_digest_changes_with_what_it_covers_and_nothing_else(
     valid, write, spec, seen, written, changes_training, changes_contract
 ):
     other = load_spec(write(valid.replace(seen, written)))
