@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from mlflow.entities import LoggedModelOutput
+from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 from mlflow.exceptions import MlflowException
 
 from include.evergreen.adapters.registry.connection import calls_mlflow
 from include.evergreen.adapters.registry.packaging import BUNDLE, RawColumns, save_pyfunc
 from include.evergreen.adapters.registry.runs import EXISTS, Runs
 from include.evergreen.adapters.registry.versions import (
-    COMPLETE,
     MANIFEST_DIGEST,
     TRAINING_KEY,
     VersionInfo,
@@ -48,23 +47,16 @@ class Registry(Runs):
     ) -> int:
         """The version of a training: its bundle as a pyfunc on raw columns, under `challenger`.
 
-        A version that exists for this training key is finished and returned, never made twice.
+        A version is made last, when its files are there; one that exists for this training key
+        only gets its alias.
         """
-        ours = {TRAINING_KEY: training_key, MANIFEST_DIGEST: manifest_digest, **our_tags(tags)}
         found = self.find_version(model, training_key)
-        if found is not None and found.manifest_digest != manifest_digest:
-            raise ArtifactRefused(
-                f"Version {found.version} of {model} carries the training key {training_key[:12]} "
-                f"but another manifest ({found.manifest_digest[:12]}, not {manifest_digest[:12]}). "
-                "Delete that version from the registry, then clear the task."
-            )
         if found is None:
+            ours = {TRAINING_KEY: training_key, MANIFEST_DIGEST: manifest_digest, **our_tags(tags)}
             model_id = self._log_model(model, run_id, bundle, columns, ours)
             version = self._create_version(model, run_id, model_id, ours)
         else:
             version = found.version
-        if found is None or not found.complete:
-            self._client.set_model_version_tag(model, str(version), COMPLETE, "true")
         self.set_alias(model, CHALLENGER, version)
         return version
 
@@ -77,9 +69,10 @@ class Registry(Runs):
             filter_string=f"tags.`{TRAINING_KEY}` = '{tags[TRAINING_KEY]}' "
             f"AND tags.`{MANIFEST_DIGEST}` = '{tags[MANIFEST_DIGEST]}'",
         )
-        ready = next((m for m in found if str(m.status) == "READY"), None)
-        if ready is not None:
-            return str(ready.model_id)
+        for earlier in found:
+            if str(earlier.status) == str(LoggedModelStatus.READY):
+                return str(earlier.model_id)
+            self._client.delete_logged_model(earlier.model_id)
         logged = self._client.create_logged_model(
             self.experiment(model), name=model, source_run_id=run_id, tags=dict(tags)
         )

@@ -123,8 +123,8 @@ class Runs:
             self._client.log_artifact(run_id, str(file), artifact_path)
 
     @calls_mlflow
-    def log_folder(self, run_id: str, folder: Path, artifact_path: str) -> None:
-        """Upload a folder's content to a run."""
+    def log_folder(self, run_id: str, folder: Path, artifact_path: str | None = None) -> None:
+        """Upload a folder's content to a run: under `artifact_path`, or at its root."""
         self._client.log_artifacts(run_id, str(folder), artifact_path)
 
     @calls_mlflow

@@ -13,8 +13,6 @@ TRAINING_KEY = f"{PREFIX}training_key"
 MANIFEST_DIGEST = f"{PREFIX}manifest_digest"
 RECIPE = f"{PREFIX}recipe"
 SEEN_UNTIL = f"{PREFIX}seen_until"
-#: Set last: a version without it was interrupted while it was made.
-COMPLETE = f"{PREFIX}complete"
 LONGEST_TAG = 5000
 
 
@@ -32,11 +30,6 @@ class VersionInfo:
     seen_until: str
     recipe: dict[str, Any] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def complete(self) -> bool:
-        """Whether it was registered to the end."""
-        return self.tags.get(COMPLETE) == "true"
 
 
 def version_info(found: Any) -> VersionInfo:

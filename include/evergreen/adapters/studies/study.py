@@ -181,6 +181,12 @@ class Study:
         """All trials, in the order of their numbers."""
         return [_record(trial) for trial in self._trials()]
 
+    def seconds(self) -> float:
+        """From the first trial's start to the last one's end."""
+        starts = [t.datetime_start for t in self._trials() if t.datetime_start]
+        ends = [t.datetime_complete for t in self._trials() if t.datetime_complete]
+        return (max(ends) - min(starts)).total_seconds() if starts and ends else 0.0
+
     def best(self) -> TrialRecord:
         """The best complete trial; of equals the first.
 
