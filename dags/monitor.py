@@ -53,7 +53,7 @@ def wake_training(model: str) -> int:
 def wake_deployment(model: str) -> int:
     from include.evergreen.stages import build
 
-    candidate = build.choose_version(kit.resources(model), None)
+    candidate = build.choose_version(kit.resources(model), None, now=kit.now())
     if candidate is None:
         raise kit.nothing_to_do("Every registered version was staged or refused.")
     return candidate.version

@@ -18,7 +18,6 @@ from airflow.sdk.definitions.param import Param
 
 from include.evergreen import assets, links
 from include.evergreen import dag_kit as kit
-from include.evergreen.run_params import TrainParams
 
 TIMEOUT = dt.timedelta(hours=12)
 PARAMS = {
@@ -59,13 +58,8 @@ PARAMS = {
 def claim_requests(model: str) -> dict:
     from include.evergreen.stages import claim
 
-    claimed = claim.claim_requests(
-        kit.resources(model),
-        kit.form(TrainParams),
-        run_id=kit.run_id(),
-        scheduled=kit.is_scheduled(),
-        now=kit.now(),
-    )
+    wanted = claim.Wanted.from_conf(kit.params(), run_id=kit.run_id(), run_type=kit.run_type())
+    claimed = claim.claim_requests(kit.resources(model), wanted, now=kit.now())
     if claimed is None:
         raise kit.nothing_to_do("Nothing to train for; the reason is in the ledger's decisions.")
     return claimed.as_json()

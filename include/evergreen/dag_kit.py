@@ -177,9 +177,14 @@ def nothing_to_do(why: str) -> AirflowSkipException:
     return AirflowSkipException(why)
 
 
+def params() -> dict[str, Any]:
+    """Inside a task: what this run's trigger form says, as it came."""
+    return dict(get_current_context()["params"])
+
+
 def form(kind: type[Form]) -> Form:
     """Inside a task: what this run's trigger form says, checked once more (`InputError`)."""
-    return parse_conf(dict(get_current_context()["params"]), kind)
+    return parse_conf(params(), kind)
 
 
 def run_id() -> str:
@@ -187,9 +192,10 @@ def run_id() -> str:
     return str(get_current_context()["dag_run"].run_id)
 
 
-def is_scheduled() -> bool:
-    """Inside a task: whether the cron, rather than an asset or a person, started this run."""
-    return str(get_current_context()["dag_run"].run_type) == "scheduled"
+def run_type() -> str:
+    """Inside a task: what started the run: `manual`, `scheduled`, `asset_triggered`."""
+    kind = get_current_context()["dag_run"].run_type
+    return str(getattr(kind, "value", kind))
 
 
 def now() -> dt.datetime:
