@@ -19,8 +19,8 @@ def test_the_spec_the_others_break_is_valid(valid, write):
 @pytest.mark.parametrize(
     ("seen", "written", "line", "expected"),
     [
-        ("task: regression", "taks: regression", 2, "unknown key 'taks'. Did you mean 'task'?"),
-        ("  target: count", "  targt: count", 7, "unknown key 'targt'. Did you mean 'target'?"),
+        ("task: regression", "tasq: regression", 2, "unknown key 'tasq'. Did you mean 'task'?"),
+        ("  target: count", "  tarrget: count", 7, "unknown key 'tarrget'. Did you mean 'target'?"),
         ("max: 50", "maximum: 50", 9, "unknown key 'maximum'"),
         ("trials: 5", "trails: 5", 15, "unknown key 'trails'. Did you mean 'trials'?"),
         ("  metric: rmse", "  metric: rmse\n  trials: 5", 15, "belongs in 'training.budget'"),

@@ -35,7 +35,7 @@ training: {metric: roc_auc}
         ("[clear, mist, rain]", "[1.5]", "saw 1.5"),
         ("type: float, min: -30", "type: boolean, min: -30", "a boolean has no min"),
         ("type: integer, min: 0, max: 100", "type: integer, values: [1]", "lists no values"),
-        ("type: float,", "type: flaot,", "Did you mean 'float'?"),
+        ("type: float,", "type: floatt,", "Did you mean 'float'?"),
         ("  key: ride\n", "  labels: {landing: x, key: ride}\n", "data.key is not set"),
         (
             "  key: ride\n",
