@@ -80,13 +80,18 @@ class FileOutcome(Fact):
 
 @dataclass(frozen=True)
 class IngestReport(Fact):
-    """One run of ingest: every file's outcome and the Delta version after it."""
+    """One run of ingest: every file's outcome and the Delta version after it.
+
+    `problems` are what a person must hear of, in words: files that could not be read, and files
+    of which too much broke the contract. The other files were taken all the same.
+    """
 
     model: str
     files: tuple[FileOutcome, ...]
     rows_appended: int
     rows_quarantined: int
     data_version: int
+    problems: tuple[str, ...] = ()
 
 
 # --- train --------------------------------------------------------------------------------------
