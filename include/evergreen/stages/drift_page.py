@@ -108,7 +108,8 @@ def _evidently(written: WrittenReport | None, marker: dict[str, Any]) -> str:
         )
         return (
             f'<p>Distributions: <a href="{written.html.name}">{written.html.name}</a>, by '
-            f"Evidently from a sample of {written.rows_reference:,} and {written.rows_current:,} rows."
+            f"Evidently from a sample of {written.rows_reference:,} and "
+            f"{written.rows_current:,} rows."
             f"{left_out}</p>"
         )
     if marker.get("evidently"):
