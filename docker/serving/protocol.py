@@ -1,0 +1,240 @@
+"""MLflow's scoring protocol: bodies into raw columns, predictions into answers. No pandas.
+
+`dataframe_split`, `dataframe_records`, `instances` and `inputs` as JSON, or CSV with a header.
+What is no JSON at all is a 400; JSON of the wrong shape is a 422 that says what was expected.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import orjson
+from refusals import Refusal
+
+Columns = dict[str, Sequence[Any]]
+FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
+JSON, CSV = "application/json", "text/csv"
+_SHOWN = 60
+
+
+def media_type(header: str | None, encoding: str | None) -> str:
+    """`application/json` or `text/csv`; a 415 for anything else, another charset or compression."""
+    kind, *parameters = [part.strip().lower() for part in (header or "").split(";")]
+    if kind not in (JSON, CSV) or any(p not in ("", "charset=utf-8") for p in parameters):
+        seen = repr(_short(header)) if header else "none"
+        raise Refusal(415, f"Content-Type is {seen}; {JSON} or {CSV} in UTF-8 is understood.")
+    if encoding not in (None, "", "identity"):
+        raise Refusal(415, f"Content-Encoding is {_short(encoding)!r}; send the body as it is.")
+    return kind
+
+
+def read_columns(body: bytes, kind: str, contract: Mapping[str, Any], max_rows: int) -> Columns:
+    """The raw columns of a request, all of one length from 1 to `max_rows`.
+
+    Raises:
+        Refusal: 400 for what cannot be read, 413 for too many rows, 422 for the wrong shape.
+    """
+    columns = _from_csv(body, contract) if kind == CSV else _from_json(body, contract, max_rows)
+    n_rows = max(map(len, columns.values()), default=0)
+    if n_rows > max_rows:
+        raise _too_many(n_rows, max_rows)
+    if n_rows == 0:
+        raise Refusal(422, "The request holds no rows. Send at least one.")
+    return columns
+
+
+def write_answer(predictions: Mapping[str, Any]) -> bytes:
+    """`{"predictions": [...]}`: numbers for a regression, one record a row for a classification."""
+    if len(predictions) == 1:
+        return orjson.dumps(
+            {"predictions": predictions["prediction"]}, option=orjson.OPT_SERIALIZE_NUMPY
+        )
+    rows = zip(*(values.tolist() for values in predictions.values()), strict=True)
+    names = tuple(predictions)
+    return orjson.dumps({"predictions": [dict(zip(names, row, strict=True)) for row in rows]})
+
+
+def _too_many(n_rows: int, max_rows: int) -> Refusal:
+    return Refusal(413, f"The request holds {n_rows:,} rows; at most {max_rows:,} are taken.")
+
+
+def _from_json(body: bytes, contract: Mapping[str, Any], max_rows: int) -> Columns:
+    document = _read_json(body)
+    if not isinstance(document, dict):
+        raise _wrong_shape(f"{_kind(document)} at the top")
+    forms = [form for form in FORMS if form in document]
+    others = [name for name in document if name not in FORMS]
+    if others == ["params"] and not document["params"]:
+        others = []
+    if len(forms) != 1 or others:
+        seen = ", ".join(repr(_short(name)) for name in list(document)[:10]) or "an empty object"
+        raise _wrong_shape(seen)
+    content = document[forms[0]]
+    if isinstance(content, list) and len(content) > max_rows:
+        raise _too_many(len(content), max_rows)
+    return _FORMS[forms[0]](content, contract)
+
+
+def _read_json(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        refusal = Refusal(400, f"The body is no JSON: {error}.")
+    # NaN, Infinity and 1e400 are no JSON either, but the field that holds one can be named.
+    odd: list[str] = []
+
+    def number(text: str) -> float:
+        value = float(text)
+        if value - value != 0:
+            odd.append(text)
+        return value
+
+    try:
+        document = json.loads(body, parse_float=number, parse_constant=number)
+        json.dumps(document, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        raise refusal from None
+    if not odd:
+        raise refusal
+    return document
+
+
+def _split(content: Any, _: Mapping[str, Any]) -> Columns:
+    if not isinstance(content, dict) or not {"columns", "data"} <= content.keys():
+        raise _wrong_shape("dataframe_split without its 'columns' and 'data'")
+    if not content.keys() <= {"columns", "data", "index"}:
+        raise _wrong_shape("dataframe_split with more than 'columns', 'data' and 'index'")
+    return _positional(content["columns"], content["data"], "dataframe_split")
+
+
+def _positional(names: Any, rows: Any, form: str) -> Columns:
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise _wrong_shape(f"{form} whose column names are no list of texts")
+    if len(set(names)) < len(names):
+        double = sorted({name for name in names if names.count(name) > 1})
+        raise _wrong_shape(
+            f"{form} that names columns twice: {', '.join(map(_short, double[:10]))}"
+        )
+    if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
+        raise _wrong_shape(f"{form} whose rows are no list of lists")
+    for index, row in enumerate(rows):
+        if len(row) != len(names):
+            raise _wrong_shape(
+                f"{form} with {len(row)} values in row {index} for {len(names)} columns"
+            )
+    return dict(zip(names, zip(*rows, strict=True), strict=True)) if rows else {}
+
+
+def _records(content: Any, contract: Mapping[str, Any]) -> Columns:
+    if not isinstance(content, list):
+        raise _wrong_shape(f"{_kind(content)} where a list of rows belongs")
+    if content and all(isinstance(row, list) for row in content):
+        return _positional(list(contract["columns"]), content, "a list of lists")
+    if not all(isinstance(row, dict) for row in content):
+        odd = next(row for row in content if not isinstance(row, dict))
+        raise _wrong_shape(f"{_kind(odd)} among the rows")
+    names = content[0].keys() if content else ()
+    if any(row.keys() != names for row in content):
+        _refuse_ragged(content)
+    return {name: [row[name] for row in content] for name in names}
+
+
+def _refuse_ragged(rows: Sequence[Mapping[str, Any]]) -> None:
+    allowed = "the same fields in every row, null where a value is missing"
+    fields: list[dict[str, Any]] = []
+    for name in dict.fromkeys(name for row in rows for name in row):
+        lacking = [index for index, row in enumerate(rows) if name not in row]
+        if lacking:
+            fields.append(
+                {
+                    "field": _short(name),
+                    "seen": f"nothing in {len(lacking)} of {len(rows)} rows",
+                    "allowed": allowed,
+                    "row": lacking[0],
+                    "rows": len(lacking),
+                }
+            )
+    names = ", ".join(field["field"] for field in fields[:10])
+    raise Refusal(422, f"{len(fields)} fields are not in every row: {names}.", fields)
+
+
+def _inputs(content: Any, contract: Mapping[str, Any]) -> Columns:
+    if not isinstance(content, dict):
+        return _records(content, contract)
+    if not any(isinstance(value, list) for value in content.values()):
+        return {name: [value] for name, value in content.items()}
+    for name, value in content.items():
+        if not isinstance(value, list):
+            raise _wrong_shape(f"{_kind(value)} in 'inputs' for {_short(name)!r} beside lists")
+    return dict(content)
+
+
+_FORMS: dict[str, Callable[[Any, Mapping[str, Any]], Columns]] = {
+    "dataframe_split": _split,
+    "dataframe_records": _records,
+    "instances": _records,
+    "inputs": _inputs,
+}
+
+
+def _from_csv(body: bytes, contract: Mapping[str, Any]) -> Columns:
+    try:
+        text = body.decode("utf-8-sig")
+        names, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    except UnicodeDecodeError as error:
+        raise Refusal(400, f"The body is not UTF-8 text (byte {error.start}).") from None
+    except csv.Error as error:
+        raise Refusal(400, f"The body is no CSV: {error}.") from None
+    except ValueError:
+        raise Refusal(422, "The CSV is empty: it needs a header and at least one row.") from None
+    columns = _positional(names, [row for row in rows if row], "CSV")
+    known = {**contract["optional"], **contract["columns"]}
+    return {name: _typed(values, known.get(name)) for name, values in columns.items()}
+
+
+def _typed(values: Sequence[str], column: Mapping[str, Any] | None) -> Sequence[Any]:
+    """CSV texts as the JSON values they stand for; what does not fit stays text, and is refused."""
+    if column is None:
+        return values
+    kind = column["type"]
+    whole = kind == "category" and column["values"] and isinstance(column["values"][0], int)
+    if kind in ("float", "integer") or whole:
+        return [_number(value) for value in values]
+    if kind == "boolean":
+        return [_BOOLEANS.get(value.strip().lower(), value) for value in values]
+    return [value or None for value in values]
+
+
+_BOOLEANS = {"true": True, "false": False, "1": True, "0": False, "": None}
+
+
+def _number(text: str) -> Any:
+    if not text.strip():
+        return None
+    try:
+        value = float(text) if "_" not in text and len(text) <= _SHOWN else text
+    except ValueError:
+        return text
+    return value
+
+
+def _wrong_shape(seen: str) -> Refusal:
+    return Refusal(
+        422,
+        f"Seen: {seen}. A request is an object with exactly one of {', '.join(FORMS)}, such as "
+        '{"dataframe_records": [{"column": value, ...}]}.',
+    )
+
+
+def _kind(value: Any) -> str:
+    kinds = {dict: "an object", list: "an array", str: "a text", bool: "true or false"}
+    return kinds.get(type(value), "null" if value is None else "a number")
+
+
+def _short(text: str | None) -> str:
+    text = text or ""
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
