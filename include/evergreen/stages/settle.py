@@ -6,7 +6,7 @@ import datetime as dt
 import logging
 
 from include.evergreen.contracts import Deployment
-from include.evergreen.errors import Unavailable
+from include.evergreen.errors import ArtifactRefused, Unavailable
 from include.evergreen.stages.resources import Resources
 from include.evergreen.stages.services import ENVIRONMENT, GRACE_S, order_for, runtime_for
 
@@ -42,10 +42,25 @@ def remove_orphans(resources: Resources, *, keep: str) -> None:
 
 
 def _point_aliases(resources: Resources, version: int) -> None:
+    try:
+        resources.registry.version_info(resources.model, version)
+    except ArtifactRefused as error:
+        log.warning(
+            "%s v%d answers, but no alias can point at it: %s", resources.model, version, error
+        )
+        return
     for alias in ALIASES:
-        if resources.registry.version_of(resources.model, alias) != version:
+        if _pointed_at(resources, alias) != version:
             resources.registry.set_alias(resources.model, alias, version)
             log.info("Alias %s of %s now points at v%d.", alias, resources.model, version)
+
+
+def _pointed_at(resources: Resources, alias: str) -> int | None:
+    try:
+        return resources.registry.version_of(resources.model, alias)
+    except ArtifactRefused as error:
+        log.warning("%s", error)
+        return None
 
 
 def _restart(resources: Resources, live: Deployment, now: dt.datetime) -> None:

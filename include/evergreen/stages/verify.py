@@ -40,12 +40,12 @@ def start_and_verify(resources: Resources, image: BuiltImage, *, now: dt.datetim
     """
     runtime = runtime_for(resources, image)
     live = resources.ledger.deployment(resources.model, ENVIRONMENT)
-    if live and live.service.image_digest == image.digest:
-        if runtime.state(live.service) == "running":
-            checks = _checks(resources, runtime, image, live.service)
-            if not all(check.passed for check in checks):
-                raise _failed(image, checks, runtime, live.service)
-            return Verification(image.model, image.version, live.service, checks)
+    same = live is not None and live.service.image_digest == image.digest
+    if live is not None and same and runtime.state(live.service) == "running":
+        checks = _checks(resources, runtime, image, live.service)
+        if not all(check.passed for check in checks):
+            raise _failed(image, checks, runtime, live.service)
+        return Verification(image.model, image.version, live.service, checks)
     return _verify_candidate(resources, runtime, image, now)
 
 

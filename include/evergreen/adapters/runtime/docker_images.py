@@ -28,12 +28,12 @@ STAND_IN_BASE = "evergreen/base:bookworm"
 RECIPE_LABEL = "evergreen.recipe"
 
 
-def recipe_files(folder: Path = SERVING_DIR) -> list[Path]:
+def recipe_files(folder: Path) -> list[Path]:
     """What the serving image is made of: the app's modules, the lock and the Dockerfile."""
     return sorted([*folder.rglob("*.py"), folder / "requirements.lock", folder / "Dockerfile"])
 
 
-def recipe_digest(folder: Path = SERVING_DIR) -> str:
+def recipe_digest(folder: Path) -> str:
     """sha256 over the names and contents of `recipe_files`."""
     digest = hashlib.sha256()
     for path in recipe_files(folder):
@@ -52,8 +52,9 @@ def copy_readable(source: Path, target: Path) -> None:
 class ServingImages:
     """The images of one installation on one engine."""
 
-    def __init__(self, settings: Settings, engine: Any) -> None:
+    def __init__(self, settings: Settings, engine: Any, recipe: Path = SERVING_DIR) -> None:
         self._settings = settings
+        self._recipe = recipe
         self._engine = engine
 
     def serving(self) -> str:
@@ -62,7 +63,7 @@ class ServingImages:
         Raises:
             Unavailable: no base image, or no wheels, can be had on this machine.
         """
-        recipe = recipe_digest()
+        recipe = recipe_digest(self._recipe)
         base = self._local_base()
         if base is None:
             built = self._any_of(recipe)
@@ -94,7 +95,7 @@ class ServingImages:
             }
             with self._context() as folder:
                 copy_readable(bundle, Path(folder) / "bundle")
-                shutil.copy(SERVING_DIR / "version.Dockerfile", Path(folder) / "Dockerfile")
+                shutil.copy(self._recipe / "version.Dockerfile", Path(folder) / "Dockerfile")
                 self._build(folder, reference, {"SERVING_IMAGE": serving}, labels)
         digest = self._inspect(reference)["Id"]
         return BuiltImage(model, version, "docker", reference, digest, manifest_digest)
@@ -139,15 +140,17 @@ class ServingImages:
         with self._context() as folder:
             context = Path(folder)
             (context / "wheels").mkdir()
-            download_wheels(SERVING_DIR / "requirements.lock", context / "wheels", interpreter)
-            for path in recipe_files():
-                inside = path.relative_to(SERVING_DIR)
+            download_wheels(self._recipe / "requirements.lock", context / "wheels", interpreter)
+            for path in recipe_files(self._recipe):
+                inside = path.relative_to(self._recipe)
                 target = context / ("app" / inside if path.suffix == ".py" else inside)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, target)
             for path in context.rglob("*"):
                 path.chmod(0o755 if path.is_dir() else 0o644)
             self._build(folder, reference, {"BASE_IMAGE": base}, {RECIPE_LABEL: recipe})
+        with engine_errors("remove the layers of the build stage"):  # half a gigabyte, needed once
+            self._engine.prune_images({"dangling": True, "label": "evergreen.stage=environment"})
 
     def _context(self) -> tempfile.TemporaryDirectory[str]:
         self._settings.work_dir.mkdir(parents=True, exist_ok=True)

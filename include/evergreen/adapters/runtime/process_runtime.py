@@ -50,8 +50,9 @@ class ProcessRuntime:
 
     name: Literal["docker", "process"] = "process"
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, recipe: Path = SERVING_DIR) -> None:
         self._settings = settings
+        self._recipe = recipe
 
     def prepare(self) -> None:
         """Nothing: the app runs on the libraries of this very environment."""
@@ -65,7 +66,7 @@ class ProcessRuntime:
         manifest_digest: str,
         training_key: str,  # noqa: ARG002 - a folder has no labels; the manifest names it
     ) -> BuiltImage:
-        content = f"{recipe_digest()}:{sys.version}:{manifest_digest}"
+        content = f"{recipe_digest(self._recipe)}:{sys.version}:{manifest_digest}"
         digest = f"sha256:{hashlib.sha256(content.encode()).hexdigest()}"
         folder = self._settings.services_dir / model / f"v{version}-{digest[7:19]}"
         image = BuiltImage(model, version, "process", str(folder), digest, manifest_digest)
@@ -75,7 +76,7 @@ class ProcessRuntime:
                 made = Path(name) / "made"
                 made.mkdir()
                 copy_readable(bundle, made / "bundle")
-                copy_readable(SERVING_DIR, made / "app")
+                copy_readable(self._recipe, made / "app")
                 shutil.rmtree(folder, ignore_errors=True)
                 made.rename(folder)
         return image
