@@ -6,7 +6,6 @@ after all others were taken (`IngestReport.problems`, `raise_problems`).
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 import logging
 import time
@@ -19,6 +18,7 @@ from include.evergreen.errors import (
     FileUnreadable,
     QuarantineOverflow,
 )
+from include.evergreen.stages.landed import is_whole, pending_files
 from include.evergreen.stages.replay import replay
 from include.evergreen.stages.resources import Resources
 from include.evergreen.stages.take_file import Intake
@@ -68,26 +68,9 @@ def discover_files(
         waited_s += pause_s
 
 
-def pending_files(resources: Resources) -> list[LandedFile]:
-    """What lies in the landing zones and was not dealt with as it is now, oldest first."""
-    acknowledged = resources.ledger.acknowledged(resources.model)
-    landed = resources.landing.list()
-    if resources.label_landing is not None:
-        landed += [
-            dataclasses.replace(file, kind="labels") for file in resources.label_landing.list()
-        ]
-    return sorted(
-        (file for file in landed if acknowledged.get(file.uri) != file.fingerprint),
-        key=lambda file: (file.modified_at, file.uri),
-    )
-
-
 def _has_settled(resources: Resources, file: LandedFile, now: dt.datetime) -> bool:
-    landing = resources.label_landing if file.kind == "labels" else resources.landing
-    if file.refused or (landing is not None and landing.atomic):
-        return True
     age = now - dt.datetime.fromisoformat(file.changed_at or file.modified_at)
-    return age.total_seconds() >= resources.spec.data.limits.settle_s
+    return is_whole(resources, file) or (age.total_seconds() >= resources.spec.data.limits.settle_s)
 
 
 def ingest_files(
