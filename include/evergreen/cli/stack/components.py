@@ -1,0 +1,56 @@
+"""The processes of the embedded stack: what each is started with."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from include.evergreen.cli.stack.ports import HOST
+
+_AIRFLOW = str(Path(sys.executable).with_name("airflow"))
+
+#: The part that needs no Airflow database, and so starts while that is made.
+MLFLOW = "mlflow"
+#: The part whose children are the running tasks.
+SCHEDULER = "scheduler"
+
+
+@dataclass(frozen=True)
+class Order:
+    """One process to keep running."""
+
+    name: str
+    argv: tuple[str, ...]
+
+
+def orders(home: Path, mlflow_port: int) -> list[Order]:
+    """MLflow first (unless it is elsewhere: port 0), then what Airflow consists of.
+
+    The logs are read from the disk, so nobody needs to serve them on ports of their own.
+    """
+    airflow = [
+        Order("api-server", (_AIRFLOW, "api-server")),
+        Order(SCHEDULER, (_AIRFLOW, "scheduler", "--skip-serve-logs")),
+        Order("dag-processor", (_AIRFLOW, "dag-processor")),
+        Order("triggerer", (_AIRFLOW, "triggerer", "--skip-serve-logs")),
+    ]
+    return [*([_mlflow(home, mlflow_port)] if mlflow_port else []), *airflow]
+
+
+def migration() -> Order:
+    """Makes or upgrades Airflow's database, and `airflow.cfg` with its secrets (mode 600)."""
+    return Order("db-migrate", (_AIRFLOW, "db", "migrate"))
+
+
+def _mlflow(home: Path, port: int) -> Order:
+    folder = home / "mlflow"
+    hosts = ",".join(f"{name}:{port}" for name in (HOST, "localhost"))
+    argv = (
+        *(sys.executable, "-m", "mlflow", "server"),
+        *("--host", HOST, "--port", str(port), "--workers", "1"),
+        *("--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"),
+        *("--serve-artifacts", "--artifacts-destination", str(folder / "artifacts")),
+        *("--allowed-hosts", hosts),
+    )
+    return Order(MLFLOW, argv)

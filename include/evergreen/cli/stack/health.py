@@ -1,0 +1,95 @@
+"""Whether a stack answers, and if not, what is missing and what its log says."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import psutil
+import requests
+
+from include.evergreen.cli.airflow_api import AirflowApi, AirflowRefused
+from include.evergreen.cli.stack.components import MLFLOW, orders
+from include.evergreen.cli.stack.state import StackState, is_supervised, log_file, read_state
+from include.evergreen.errors import Unavailable
+
+HOPELESS_RESTARTS = 4
+_MONITORED = ("metadatabase", "scheduler", "triggerer", "dag_processor")
+_LOG_TAIL = 25
+
+
+def problem(home: Path) -> str:
+    """What is missing from a stack that answers in all its parts; '' when nothing is."""
+    state = read_state(home)
+    if state is None or not is_supervised(home):
+        return "nothing watches over it"
+    for order in orders(home, mlflow_port=1 if MLFLOW in state.components else 0):
+        part = state.components.get(order.name)
+        if part is None or not psutil.pid_exists(part.pid):
+            return f"{order.name} does not run"
+    return _silent_part(state)
+
+
+def _silent_part(state: StackState) -> str:
+    api = AirflowApi(state.airflow_url, "", "")
+    try:
+        if MLFLOW in state.components:
+            _ask_mlflow(state.mlflow_url)
+        seen = api.health()
+        api.warm_up()
+    except (Unavailable, AirflowRefused) as error:
+        return str(error)
+    finally:
+        api.close()
+    sick = [part for part in _MONITORED if seen.get(part) != "healthy"]
+    return f"Airflow says that {', '.join(sick)} are not healthy" if sick else ""
+
+
+def _ask_mlflow(url: str) -> None:
+    with requests.Session() as http:
+        http.trust_env = False
+        try:
+            http.get(f"{url}/health", timeout=5).raise_for_status()
+        except requests.RequestException as error:
+            raise Unavailable(f"MLflow does not answer at {url}") from error
+
+
+def wait_until_up(home: Path, timeout_s: float) -> StackState:
+    """The state of the stack once all of it answers.
+
+    Raises:
+        Unavailable: it does not come up; the message ends with the last lines of the log.
+    """
+    deadline = time.monotonic() + timeout_s
+    missing = "nothing watches over it"
+    while time.monotonic() < deadline:
+        state = read_state(home)
+        if state is not None and is_supervised(home):
+            _require_hope(home, state)
+            missing = problem(home)
+            if not missing:
+                return state
+        elif state is not None and state.failure:
+            raise Unavailable(f"{state.failure}\n{tail(home, 'db-migrate')}")
+        time.sleep(0.3)
+    part = missing.split()[0] if missing.endswith("does not run") else "supervisor"
+    raise Unavailable(f"Not up after {timeout_s:.0f} s: {missing}.\n{tail(home, part)}")
+
+
+def _require_hope(home: Path, state: StackState) -> None:
+    """Raise when a part has died so often that waiting is in vain."""
+    for name, part in state.components.items():
+        lived_s = time.time() - part.started_at
+        if part.restarts >= HOPELESS_RESTARTS and lived_s < 5:  # noqa: PLR2004 - it has just died
+            raise Unavailable(
+                f"{name} ends as soon as it is started ({part.restarts} times).\n{tail(home, name)}"
+            )
+
+
+def tail(home: Path, component: str) -> str:
+    """The last lines of a part's log, with where to read on."""
+    path = log_file(home, component)
+    if not path.is_file():
+        return f"It wrote no log ({path})."
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_TAIL:]
+    return "\n".join([f"The end of {path}:", *(f"  {line}" for line in lines)])

@@ -1,0 +1,67 @@
+"""The models that this home serves, as they outlive the stack: started again, stopped, removed."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+from collections.abc import Callable
+
+from include.evergreen.contracts import RunningService
+from include.evergreen.errors import EvergreenError, SettingsError, Unavailable
+from include.evergreen.settings import Settings
+
+GRACE_S = 10.0
+
+
+def revive(settings: Settings, say: Callable[[str], None]) -> None:
+    """Start what is live in the ledger and does not run: after `make down`, or a restart."""
+    from include.evergreen.adapters.ledger import open_ledger
+    from include.evergreen.adapters.runtime import runtime_of
+    from include.evergreen.spec import load_specs
+
+    ledger = open_ledger(settings.ledger_url)
+    for model, spec in load_specs(settings.models_dir).specs.items():
+        live = ledger.deployment(model, "staging")
+        if live is None:
+            continue
+        try:
+            if runtime_of(live.service, settings).state(live.service) == "running":
+                continue
+            from include.evergreen.stages.resources import Resources
+            from include.evergreen.stages.settle import settle_deployments
+
+            settle_deployments(Resources(spec, settings), now=dt.datetime.now(dt.UTC))
+        except EvergreenError as error:
+            say(f"{model} v{live.version} does not answer in staging: {error}")
+        else:
+            say(f"{model} v{live.version} answers again in staging.")
+
+
+def stop_all(settings: Settings) -> int:
+    """Stop every served model of this home; they keep what a start needs. How many there were."""
+    return _each(settings, remove=False)
+
+
+def remove_all(settings: Settings) -> int:
+    """Remove every served model of this home. How many there were."""
+    return _each(settings, remove=True)
+
+
+def _each(settings: Settings, *, remove: bool) -> int:
+    from include.evergreen.adapters.runtime import Runtime, open_runtime
+
+    count = 0
+    runtimes: list[Runtime] = [open_runtime("process", settings)]
+    with contextlib.suppress(Unavailable, SettingsError):  # no engine here: no container of ours
+        runtimes.append(open_runtime("docker", settings))
+    for runtime in runtimes:
+        services: list[RunningService] = runtime.find()
+        for service in services:
+            if remove:
+                runtime.remove(service, grace_s=GRACE_S)
+            elif runtime.state(service) == "running":
+                runtime.stop(service, grace_s=GRACE_S)
+            else:
+                continue
+            count += 1
+    return count
