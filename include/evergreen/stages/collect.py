@@ -45,6 +45,7 @@ _TYPES: dict[str, pl.DataType] = {
     "category": pl.String(),
     "timestamp": _TIME,
 }
+#: What every segment has, whatever the contract says.
 _ALWAYS: dict[str, pl.DataType] = {
     "request_id": pl.String(),
     "time": _TIME,
@@ -196,9 +197,13 @@ def read_segment(content: bytes, spec: ModelSpec) -> pl.DataFrame:
     if absent:
         raise FileRefused("columns", f"It lacks {', '.join(absent)}: no request log.")
     wanted = request_schema(spec, found.columns)
-    floats = cs.by_dtype(pl.Float32, pl.Float64)
+    found = found.with_columns(cs.float().fill_nan(None))
+    floats = set(found.select(cs.float()).columns)
+    for name in [n for n, kind in wanted.items() if n in floats and kind == pl.Int64()]:
+        if not (found[name].floor() == found[name]).all():
+            raise FileRefused("types", f"'{name}' has fractions, and is whole by the contract.")
     try:
-        return found.with_columns(floats.fill_nan(None)).select(
+        return found.select(
             (pl.col(name) if name in found.columns else pl.lit(None)).cast(kind).alias(name)
             for name, kind in wanted.items()
         )
@@ -207,7 +212,10 @@ def read_segment(content: bytes, spec: ModelSpec) -> pl.DataFrame:
 
 
 def request_schema(spec: ModelSpec, found: list[str]) -> dict[str, pl.DataType]:
-    """Columns and types of the lake's `requests`: who and when, features, key, predictions."""
+    """Columns and types of the lake's `requests`: features, key, predictions, who and when.
+
+    A raw column with the name of one of the service's own is not in the log.
+    """
     columns = dict(spec.feature_columns)
     for name in (spec.data.time, spec.data.key):
         if name in spec.data.columns:
@@ -224,7 +232,6 @@ def request_schema(spec: ModelSpec, found: list[str]) -> dict[str, pl.DataType]:
 
 
 def _physical(column: Column) -> pl.DataType:
-    whole = column.values is not None and all(isinstance(value, int) for value in column.values)
-    if column.type == "category" and whole:
+    if column.type == "category" and column.values and isinstance(column.values[0], int):
         return pl.Int64()
     return _TYPES[column.type]

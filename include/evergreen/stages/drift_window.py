@@ -19,6 +19,8 @@ from include.evergreen.stages.drift_statistics import ColumnPlan
 from include.evergreen.stages.resources import Resources
 
 ROWS, REQUESTS = "ingested rows", "served requests"
+#: Columns of the request log that are the service's own, whatever the contract calls its columns.
+_SERVICE = frozenset({"request_id", "time", "version", "prediction"})
 
 
 @dataclass(frozen=True)
@@ -93,27 +95,35 @@ def _populations(
 def _ingested_since(
     resources: Resources, snapshot: Snapshot, evidence: Evidence, plans: list[ColumnPlan]
 ) -> pl.DataFrame:
+    """Rows the champion has not seen, one a key: the rule by which train finds its holdout."""
     if evidence.rows is None:
         return pl.DataFrame()
-    spec = resources.spec
+    data = resources.spec.data
     rows = resources.lake.scan(resources.model, "rows", evidence.rows)
-    if spec.data.time is not None:
-        seen_until = dt.datetime.fromisoformat(snapshot.seen_until)
-        rows = rows.filter(pl.col(spec.data.time) > seen_until).sort(spec.data.time)
+    if data.time is not None:
+        rows = rows.filter(pl.col(data.time) > dt.datetime.fromisoformat(snapshot.seen_until))
     else:
-        rows = rows.filter(pl.col("_batch") > int(snapshot.seen_until))
-    if spec.data.labels is not None and evidence.labels is not None:
-        rows = _with_labels(resources, rows, spec.data.labels.key, evidence.labels)
+        first = pl.col("_batch").min().over(data.key) if data.key else pl.col("_batch")
+        rows = rows.filter(first > int(snapshot.seen_until))
+    rows = rows.sort(*([data.time] if data.time else []), "_batch", "_row_number")
+    if data.key is not None:
+        rows = rows.unique(subset=[data.key], keep="last", maintain_order=True)
+    if data.labels is not None and evidence.labels is not None:
+        rows = _with_labels(resources, rows, data.labels.key, evidence.labels)
     return _only(rows, plans)
 
 
 def _with_labels(resources: Resources, rows: pl.LazyFrame, key: str, version: int) -> pl.LazyFrame:
     target = resources.spec.data.target
     late = resources.lake.latest_labels(resources.model, key, version)
-    late = late.select(key, pl.col(target).alias("_late_target"))
+    late = late.select(pl.col(key).cast(pl.String).alias("_key"), pl.col(target).alias("_late"))
     present = target in rows.collect_schema().names()
-    label = pl.coalesce(target, "_late_target") if present else pl.col("_late_target")
-    return rows.join(late, on=key, how="left").with_columns(label.alias(target))
+    label = pl.coalesce("_late", target) if present else pl.col("_late")
+    return (
+        rows.with_columns(pl.col(str(resources.spec.data.key)).cast(pl.String).alias("_key"))
+        .join(late, on="_key", how="left", maintain_order="left")
+        .with_columns(label.alias(target))
+    )
 
 
 def _served_by(resources: Resources, evidence: Evidence, plans: list[ColumnPlan]) -> pl.DataFrame:
@@ -121,7 +131,7 @@ def _served_by(resources: Resources, evidence: Evidence, plans: list[ColumnPlan]
         return pl.DataFrame()
     requests = resources.lake.scan(resources.model, "requests", evidence.requests)
     served = requests.filter(pl.col("version") == evidence.champion).sort("time", "request_id")
-    return _only(served, plans)
+    return _only(served, [plan for plan in plans if plan.name not in _SERVICE])
 
 
 def _only(rows: pl.LazyFrame, plans: list[ColumnPlan]) -> pl.DataFrame:
