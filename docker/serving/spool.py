@@ -32,7 +32,7 @@ class Spool:
         directory: Path,
         writer: SegmentWriter,
         *,
-        segment_rows: int = 50_000,
+        segment_rows: int = 20_000,
         segment_s: float = 10.0,
         max_waiting_rows: int = 200_000,
         max_disk_bytes: int = 2**30,

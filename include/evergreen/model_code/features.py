@@ -7,6 +7,7 @@ the rows and the plan alone. Missing is NaN.
 
 from __future__ import annotations
 
+import bisect
 import datetime as dt
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -29,6 +30,11 @@ PERIODS = {
 }  # fmt: skip
 _HOUR_US = 3_600_000_000
 _DAY_US = 24 * _HOUR_US
+FIRST_YEAR, LAST_YEAR = 1900, 2199
+LONGEST_TIME = 60
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_NAIVE_EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - the origin of local times
+_MICROSECOND = dt.timedelta(microseconds=1)
 _EPOCH_DAY = dt.date(1970, 1, 1).toordinal()
 
 
@@ -161,6 +167,48 @@ class Calendar:
 
     def _days_since_start(self) -> Any:
         return self._micros / _DAY_US - self._start_day
+
+
+class LocalTimes:
+    """Reads ISO 8601 times; one without a zone is in the contract's, the earlier if ambiguous."""
+
+    def __init__(self, time: Mapping[str, Any]) -> None:
+        self._at: list[int] = time["offsets_at"]
+        self._offsets: list[int] = time["offsets_s"]
+        self.allowed = (
+            f"an ISO 8601 time, {FIRST_YEAR} to {LAST_YEAR}, in {time['zone']} if it names no zone"
+        )
+
+    def micros(self, value: Any) -> int | None:
+        """Microseconds since 1970 in UTC; None if it is no such time."""
+        if type(value) is not str or len(value) > LONGEST_TIME:
+            return None
+        try:
+            time = dt.datetime.fromisoformat(value)
+        except ValueError:
+            return None
+        if not FIRST_YEAR <= time.year <= LAST_YEAR:
+            return None
+        if time.tzinfo is not None:
+            return (time - _EPOCH) // _MICROSECOND
+        local = (time - _NAIVE_EPOCH) // _MICROSECOND
+        return local - self._offset(local // 1_000_000) * 1_000_000
+
+    def _offset(self, local_s: int) -> int:
+        if not self._offsets:
+            return 0
+        nearby = bisect.bisect_right(self._at, local_s)
+        candidates = range(max(nearby - 2, 0), min(nearby + 2, len(self._at)))
+        before = self._offsets[candidates[0]]
+        for index in candidates:
+            utc = local_s - self._offsets[index]
+            starts = index == 0 or self._at[index] <= utc
+            ends = index + 1 == len(self._at) or utc < self._at[index + 1]
+            if starts and ends:
+                return self._offsets[index]
+            if starts:
+                before = self._offsets[index]
+        return before
 
 
 def _starts(days: npt.NDArray[np.int64], unit: str) -> Any:

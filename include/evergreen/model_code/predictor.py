@@ -69,7 +69,7 @@ class Predictor:
         rows = module_from_source(files["row_contract.py"], "row_contract")
         features = module_from_source(files["features.py"], "features")
         self.InvalidRows: type[ValueError] = rows.InvalidRows
-        self._rows = rows.RowContract(self.contract, self.plan["time"])
+        self._rows = rows.RowContract(self.contract, features.LocalTimes(self.plan["time"]))
         self._features = features.Features(self.plan)
         self._estimator = _load_estimator(manifest, files)
 

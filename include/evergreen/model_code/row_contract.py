@@ -7,24 +7,28 @@ bad row and the number of bad rows. A clean column costs a few C loops, not a Py
 
 from __future__ import annotations
 
-import bisect
-import datetime as dt
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 #: The features are float32: a number beyond it has no meaning to the model.
 LARGEST = float(np.finfo(np.float32).max)
 LONGEST_TEXT = 4096
-FIRST_YEAR, LAST_YEAR = 1900, 2199
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_NAIVE_EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - the origin of local times
-_MICROSECOND = dt.timedelta(microseconds=1)
 _SHOWN = 60
 _NONE = type(None)
+_NOT_A_TIME = np.iinfo(np.int64).min
+
+
+class Times(Protocol):
+    """Reads times: `features.LocalTimes`, whose zone is the contract's."""
+
+    allowed: str
+
+    def micros(self, value: Any) -> int | None:
+        """Microseconds since 1970 in UTC; None if it is no time."""
 
 
 @dataclass(frozen=True)
@@ -55,16 +59,15 @@ class InvalidRows(ValueError):
 class RowContract:
     """The contract of one model's rows, made ready to check them."""
 
-    def __init__(self, contract: Mapping[str, Any], offsets: Mapping[str, Any]) -> None:
+    def __init__(self, contract: Mapping[str, Any], times: Times) -> None:
         self.required: dict[str, ColumnContract] = {}
         self.optional: dict[str, ColumnContract] = {}
-        zone = _LocalTimes(offsets["zone"], offsets["offsets_at"], offsets["offsets_s"])
         for group, columns in (
             (self.required, contract["columns"]),
             (self.optional, contract.get("optional", {})),
         ):
             for name, column in columns.items():
-                group[name] = ColumnContract(name, column, zone)
+                group[name] = ColumnContract(name, column, times)
 
     def parse(self, columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
         """Typed columns of these raw ones: float64 arrays, lists of categories, datetime64[us].
@@ -122,7 +125,7 @@ class RowContract:
 class ColumnContract:
     """One column of the contract: `typed` gives the column, or what is wrong with it."""
 
-    def __init__(self, name: str, column: Mapping[str, Any], zone: _LocalTimes) -> None:
+    def __init__(self, name: str, column: Mapping[str, Any], times: Times) -> None:
         self.name = name
         self.kind = str(column["type"])
         self.nullable = bool(column.get("nullable"))
@@ -131,14 +134,14 @@ class ColumnContract:
         values = column.get("values")
         self._values = None if values is None else {value: value for value in values}
         self._unseen_is_missing = column.get("unseen") == "as_missing"
-        self._zone = zone
+        self._times = times
         self.allowed = self._describe(column)
         self.typed: Callable[[Sequence[Any]], Any] = {
             "float": self._numbers,
             "integer": self._numbers,
             "boolean": self._numbers,
             "category": self._categories,
-            "timestamp": self._times,
+            "timestamp": self._instants,
             "key": self._keys,
         }[self.kind]
 
@@ -157,8 +160,7 @@ class ColumnContract:
             what = {
                 "boolean": "true or false",
                 "category": "a text",
-                "timestamp": f"an ISO 8601 time, {FIRST_YEAR} to {LAST_YEAR}, in {self._zone.name} "
-                "if it names no zone",
+                "timestamp": self._times.allowed,
                 "key": "a text or a whole number",
             }[self.kind]
         return what + (", or null" if self.nullable else "")
@@ -213,7 +215,7 @@ class ColumnContract:
     def _is_bad_category(self, value: Any) -> bool:
         if value is None:
             return not (self.nullable or self._unseen_is_missing)
-        if type(value) not in _PLAIN or value != value:  # noqa: PLR0124 - NaN
+        if type(value) not in _PLAIN or (type(value) is float and not math.isfinite(value)):
             return True
         return not (self._unseen_is_missing or value in (self._values or ()))
 
@@ -227,66 +229,21 @@ class ColumnContract:
             return self._first_bad(values, _is_bad_key)
         return [None if value is None else str(value) for value in values]
 
-    def _times(self, values: Sequence[Any]) -> Any:
-        micros = np.empty(len(values), dtype="datetime64[us]")
-        for index, value in enumerate(values):
-            if value is None and self.nullable:
-                micros[index] = "NaT"
-                continue
-            instant = self._zone.micros(value)
-            if instant is None:
-                return self._first_bad(values, self._is_bad_time)
-            micros[index] = np.datetime64(instant, "us")
-        return micros
+    def _instants(self, values: Sequence[Any]) -> Any:
+        read = self._times.micros
+        micros = [_NOT_A_TIME if value is None else read(value) for value in values]
+        if None in micros or (not self.nullable and None in values):
+            return self._first_bad(values, self._is_bad_time)
+        return np.array(micros, dtype=np.int64).view("datetime64[us]")
 
     def _is_bad_time(self, value: Any) -> bool:
         if value is None:
             return not self.nullable
-        return self._zone.micros(value) is None
+        return self._times.micros(value) is None
 
     def _first_bad(self, values: Sequence[Any], is_bad: Callable[[Any], bool]) -> FieldProblem:
         bad = [index for index, value in enumerate(values) if is_bad(value)]
         return FieldProblem(self.name, _seen(values[bad[0]]), self.allowed, bad[0], len(bad))
-
-
-class _LocalTimes:
-    """Reads ISO 8601 times; one without a zone is in the contract's, the earlier if ambiguous."""
-
-    def __init__(self, name: str, at: Sequence[int], offsets: Sequence[int]) -> None:
-        self.name = name
-        self._at = at
-        self._offsets = offsets
-
-    def micros(self, value: Any) -> int | None:
-        """Microseconds since 1970 in UTC; None if it is no such time."""
-        if type(value) is not str or len(value) > _SHOWN:
-            return None
-        try:
-            time = dt.datetime.fromisoformat(value)
-        except ValueError:
-            return None
-        if not FIRST_YEAR <= time.year <= LAST_YEAR:
-            return None
-        if time.tzinfo is not None:
-            return (time - _EPOCH) // _MICROSECOND
-        local = (time - _NAIVE_EPOCH) // _MICROSECOND
-        return local - self._offset(local // 1_000_000) * 1_000_000
-
-    def _offset(self, local_s: int) -> int:
-        if not self._offsets:
-            return 0
-        nearby = bisect.bisect_right(self._at, local_s)
-        candidates = range(max(nearby - 2, 0), min(nearby + 2, len(self._at)))
-        before = self._offsets[candidates[0]]
-        for index in candidates:
-            utc = local_s - self._offsets[index]
-            starts = index == 0 or self._at[index] <= utc
-            ends = index + 1 == len(self._at) or utc < self._at[index + 1]
-            if starts and ends:
-                return self._offsets[index]
-            if starts:
-                before = self._offsets[index]
-        return before
 
 
 _PLAIN = {str, int, float}

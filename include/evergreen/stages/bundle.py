@@ -218,7 +218,7 @@ def _golden(
     if not rows:
         raise ArtifactRefused("There are no golden rows: nothing could prove what the bundle does.")
     raw = [{name: _raw(value) for name, value in row.items()} for row in rows]
-    checked = row_contract.RowContract(contract, plan["time"])
+    checked = row_contract.RowContract(contract, features.LocalTimes(plan["time"]))
     try:
         columns = checked.parse(predictor.columns_of_rows(raw))
     except row_contract.InvalidRows as error:
