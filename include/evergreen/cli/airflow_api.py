@@ -6,6 +6,7 @@ its words. A token that has expired is replaced without a word.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,14 @@ class AirflowRefused(EvergreenError):
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status
+
+
+@dataclass(frozen=True)
+class PartHealth:
+    """`healthy` stays said for a while after a death; `heartbeat` tells (None: it has none)."""
+
+    status: str
+    heartbeat: dt.datetime | None
 
 
 @dataclass(frozen=True)
@@ -66,10 +75,13 @@ class AirflowApi:
     def close(self) -> None:
         self._http.close()
 
-    def health(self) -> dict[str, str]:
-        """Part -> its status as Airflow sees it; needs no login."""
+    def health(self) -> dict[str, PartHealth]:
+        """Part -> how Airflow sees it; needs no login."""
         document = self._send("GET", "/api/v2/monitor/health").json()
-        return {part: str((what or {}).get("status")) for part, what in document.items()}
+        return {
+            part: PartHealth((what or {}).get("status") or "", _heartbeat(part, what or {}))
+            for part, what in document.items()
+        }
 
     def warm_up(self) -> None:
         """The first call of the API that tasks use costs seconds: make it before a task does."""
@@ -189,6 +201,11 @@ def _check(answer: requests.Response, what: str) -> None:
         raise AirflowRefused(
             f"Airflow answered {what} with {answer.status_code}: {said}", answer.status_code
         )
+
+
+def _heartbeat(part: str, document: Mapping[str, Any]) -> dt.datetime | None:
+    said = document.get(f"latest_{part}_heartbeat")
+    return dt.datetime.fromisoformat(said) if said else None
 
 
 def _run(document: Mapping[str, Any]) -> DagRun:

@@ -35,7 +35,7 @@ from include.evergreen.settings import PROJECT_ROOT, Settings
 Say = Callable[[str], None]
 
 AIRFLOW_PORT, MLFLOW_PORT = 8080, 5000
-START_TIMEOUT_S = 300.0
+START_TIMEOUT_S = 600.0
 STOP_TIMEOUT_S = 60.0
 
 

@@ -8,13 +8,18 @@ from pathlib import Path
 import psutil
 import requests
 
-from include.evergreen.cli.airflow_api import AirflowApi, AirflowRefused
+from include.evergreen.cli.airflow_api import AirflowApi, AirflowRefused, PartHealth
 from include.evergreen.cli.stack.components import MLFLOW, orders
 from include.evergreen.cli.stack.state import StackState, is_supervised, log_file, read_state
 from include.evergreen.errors import Unavailable
 
 HOPELESS_RESTARTS = 4
-_MONITORED = ("metadatabase", "scheduler", "triggerer", "dag_processor")
+#: Airflow's name of a part -> ours.
+_MONITORED = {
+    "scheduler": "scheduler",
+    "triggerer": "triggerer",
+    "dag_processor": "dag-processor",
+}
 _LOG_TAIL = 25
 
 
@@ -41,8 +46,16 @@ def _silent_part(state: StackState) -> str:
         return str(error)
     finally:
         api.close()
-    sick = [part for part in _MONITORED if seen.get(part) != "healthy"]
-    return f"Airflow says that {', '.join(sick)} are not healthy" if sick else ""
+    sick = [ours for theirs, ours in _MONITORED.items() if not _is_well(seen, theirs, state, ours)]
+    return f"no sign of life from {', '.join(sick)}" if sick else ""
+
+
+def _is_well(seen: dict[str, PartHealth], theirs: str, state: StackState, ours: str) -> bool:
+    """Healthy by a heartbeat of the process that runs now, not of one that died."""
+    health = seen.get(theirs)
+    if health is None or health.status != "healthy" or health.heartbeat is None:
+        return False
+    return health.heartbeat.timestamp() > state.components[ours].started_at
 
 
 def _ask_mlflow(url: str) -> None:
