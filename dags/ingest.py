@@ -47,14 +47,25 @@ def ingest_files(model: str, files: list[dict]) -> dict:
     from include.evergreen.contracts import LandedFile
     from include.evergreen.stages import ingest
 
-    resources, owner, rows = kit.resources(model), kit.run_id(), 0
-    if kit.form(IngestParams).replay_quarantine:
-        rows = ingest.replay_quarantine(resources, owner=owner, now=kit.now()).rows_appended
     landed = [LandedFile.from_json(file) for file in files]
-    report = ingest.ingest_files(resources, landed, owner=owner, now=kit.now())
-    if not rows + report.rows_appended:
+    replay = kit.form(IngestParams).replay_quarantine
+    resources = kit.resources(model)
+    report = ingest.ingest_files(
+        resources, landed, owner=kit.run_id(), now=kit.now(), replay_quarantine=replay
+    )
+    if not ingest.has_news(resources, report):
+        ingest.raise_problems(report)
         raise kit.nothing_to_do("No new row passed the contract; see the log for each file.")
     return report.as_json()
+
+
+@kit.task()
+def report_problems(report: dict) -> None:
+    """Fails where a file needs somebody, after the rows of all others have woken training."""
+    from include.evergreen.contracts import IngestReport
+    from include.evergreen.stages import ingest
+
+    ingest.raise_problems(IngestReport.from_json(report))
 
 
 for spec in kit.specs():
@@ -68,4 +79,5 @@ for spec in kit.specs():
         params=PARAMS,
     ):
         discovered = discover_files(spec.model)
-        ingest_files.override(outlets=[assets.data_ingested(spec.model)])(spec.model, discovered)
+        taking = ingest_files.override(outlets=[assets.data_ingested(spec.model)])
+        report_problems(taking(spec.model, discovered))

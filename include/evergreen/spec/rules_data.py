@@ -15,7 +15,9 @@ from include.evergreen.spec.sections import Column
 if TYPE_CHECKING:
     from include.evergreen.spec.model import ModelSpec
 
-RESERVED_COLUMNS = frozenset({"_file_digest", "_row_number", "_ingested_at", "_batch"})
+RESERVED_COLUMNS = frozenset(
+    {"_file_digest", "_file_uri", "_row_number", "_ingested_at", "_batch", "_line"}
+)
 NUMERIC = ("float", "integer")
 _BINARY = 2
 

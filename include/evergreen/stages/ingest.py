@@ -74,15 +74,28 @@ def _has_settled(resources: Resources, file: LandedFile, now: dt.datetime) -> bo
 
 
 def ingest_files(
-    resources: Resources, files: Sequence[LandedFile], *, owner: str, now: dt.datetime
+    resources: Resources,
+    files: Sequence[LandedFile],
+    *,
+    owner: str,
+    now: dt.datetime,
+    replay_quarantine: bool = False,
 ) -> IngestReport:
     """Take each file in, in the given order; what went wrong with one is in `problems`.
+
+    Args:
+        resources: of the model.
+        files: as `discover_files` found them.
+        owner: who claims; the same for all tries of one run.
+        now: the clock's time at the start.
+        replay_quarantine: first validate again what an earlier contract put into quarantine, and
+            take in what passes now.
 
     Raises:
         Unavailable: the landing zone or the ledger does not answer; what was done stays done.
     """
     intake = Intake(resources, owner, now)
-    outcomes: list[FileOutcome] = []
+    outcomes: list[FileOutcome] = replay(intake) if replay_quarantine else []
     problems: list[str] = []
     for file in files:
         try:
@@ -98,8 +111,18 @@ def ingest_files(
 
 
 def replay_quarantine(resources: Resources, *, owner: str, now: dt.datetime) -> IngestReport:
-    """Validate again what an earlier contract put into quarantine, and take in what passes now."""
-    return _report(resources, replay(Intake(resources, owner, now)), [])
+    """Take back in what an earlier contract put into quarantine and the one of now allows."""
+    return ingest_files(resources, [], owner=owner, now=now, replay_quarantine=True)
+
+
+def has_news(resources: Resources, report: IngestReport) -> bool:
+    """Whether training should be woken: for new rows, or for what an earlier try left pending.
+
+    A try that died after its last file was recorded has appended rows and woken nobody.
+    """
+    return report.rows_appended > 0 or any(
+        request.reason == "new_data" for request in resources.ledger.pending_requests(report.model)
+    )
 
 
 def raise_problems(report: IngestReport) -> None:

@@ -32,7 +32,11 @@ def read_batches(
     Raises:
         FileRefused: no header, duplicate names, not UTF-8, a quote that is never closed.
     """
-    with _refusals(uri), csv.open_csv(path, read_options=_options()) as probe:
+    leniently = csv.ParseOptions(newlines_in_values=True, invalid_row_handler=lambda _: "skip")
+    with (
+        _refusals(uri),
+        csv.open_csv(path, read_options=_options(), parse_options=leniently) as probe,
+    ):
         raw_names = probe.schema.names
     names = [name.strip() for name in raw_names]
     twice = [name for name, count in collections.Counter(names).items() if count > 1]

@@ -30,7 +30,7 @@ PHYSICAL: dict[Kind, pl.DataType] = {
 MISSING_TEXTS = frozenset(
     ("", "?", "NA", "N/A", "n/a", "null", "NULL", "None", "nan", "NaN", "NAN", "-", "#N/A", "NaT")
 )
-_EXACT = 2**53  # above it a float names no single integer
+_EXACT = 2**53  # from it on a float names no single integer
 _TIME = (
     r"^(?<date>\d{4}-\d\d-\d\d)"
     r"(?:[T ](?<clock>\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)\s?(?<zone>Z|UTC|[+-]\d\d(?::?\d\d)?)?)?$"
@@ -104,7 +104,7 @@ def _without_missing(raw: pl.Series) -> pl.Series:
 
 def _whole(number: pl.Series) -> pl.Series:
     frame = number.to_frame("x")
-    is_whole = (pl.col("x").floor() == pl.col("x")) & (pl.col("x").abs() <= _EXACT)
+    is_whole = (pl.col("x").floor() == pl.col("x")) & (pl.col("x").abs() < _EXACT)
     return frame.select(pl.when(is_whole).then("x").cast(pl.Int64, strict=False)).to_series()
 
 
