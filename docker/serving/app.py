@@ -101,6 +101,8 @@ def main(arguments: list[str] | None = None) -> int:
         return REFUSED
     import uvicorn
 
+    # Whoever makes a segment hands the interpreter back to answers ten times sooner than by default.
+    sys.setswitchinterval(0.0005)
     log.info("Serving %s v%s on port %d.", service.model, service.version, options.port)
     uvicorn.run(
         build(service),

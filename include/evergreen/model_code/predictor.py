@@ -182,7 +182,7 @@ def read_regular(directory: Path, name: str) -> bytes:
         descriptor = os.open(directory / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
         raise BundleRefused(f"{directory}: {name} cannot be opened: {error.strerror}.") from error
-    with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise BundleRefused(f"{directory}: {name} is no regular file.")
@@ -191,7 +191,11 @@ def read_regular(directory: Path, name: str) -> bytes:
                 f"{directory}: {name} has {status.st_size:,} bytes; at most {MAX_FILE_BYTES:,} "
                 "are loaded."
             )
-        return file.read(MAX_FILE_BYTES)
+        with open(descriptor, "rb", closefd=False) as file:
+            # Not the limit: a read reserves as much memory as it asks for.
+        return file.read(status.st_size)
+    finally:
+        os.close(descriptor)
 
 
 def _manifest(raw: bytes, directory: Path) -> dict[str, Any]:
