@@ -101,7 +101,7 @@ def main(arguments: list[str] | None = None) -> int:
         return REFUSED
     import uvicorn
 
-    # Whoever makes a segment hands the interpreter back to answers ten times sooner than by default.
+    # Whoever makes a segment hands the interpreter back to answers ten times sooner than usual.
     sys.setswitchinterval(0.0005)
     log.info("Serving %s v%s on port %d.", service.model, service.version, options.port)
     uvicorn.run(

@@ -193,7 +193,7 @@ def read_regular(directory: Path, name: str) -> bytes:
             )
         with open(descriptor, "rb", closefd=False) as file:
             # Not the limit: a read reserves as much memory as it asks for.
-        return file.read(status.st_size)
+            return file.read(status.st_size)
     finally:
         os.close(descriptor)
 
