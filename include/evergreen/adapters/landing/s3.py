@@ -6,6 +6,7 @@ import contextlib
 import datetime as dt
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -74,6 +75,12 @@ class S3Landing(Landing):
             answer = self._client.get_object(Bucket=self._bucket, Key=key, IfMatch=f'"{etag}"')
             with contextlib.closing(answer["Body"]) as body:
                 yield body
+
+    def upload(self, source: Path, name: str) -> None:
+        """Put a file under the prefix, for a person; it appears whole."""
+        prefix = f"{self._prefix.rstrip('/')}/" if self._prefix else ""
+        with _explained(f"{self.uri}{name}"):
+            self._client.upload_file(str(source), self._bucket, f"{prefix}{name}")
 
     @cached_property
     def _client(self) -> Any:
