@@ -52,7 +52,7 @@ def _in_time(times: Array, n: int) -> list[Fold]:
     """
     edges = [int(np.searchsorted(times, times[len(times) * i // (n + 1)])) for i in range(1, n + 1)]
     edges = sorted({edge for edge in edges if 0 < edge < len(times)})
-    ends = [*edges[1:], len(times)]
+    ends = [*edges, len(times)][1:]
     return [
         Fold(np.arange(start), np.arange(start, end))
         for start, end in zip(edges, ends, strict=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import logging
 import shutil
 import uuid
 from pathlib import Path
@@ -9,37 +12,70 @@ from pathlib import Path
 import polars as pl
 
 from include.evergreen.contracts import Snapshot
-from include.evergreen.stages.bundle import contract_of, write_bundle
+from include.evergreen.errors import ArtifactRefused
+from include.evergreen.stages.bundle import contract_of, load_predictor, write_bundle
 from include.evergreen.stages.golden_rows import pick_golden_rows
 from include.evergreen.stages.recipes import Kitchen, threads_of
 from include.evergreen.stages.resources import Resources
 from include.evergreen.stages.search_spaces import Recipe
 
+log = logging.getLogger(__name__)
+
 
 def make_bundle(
     resources: Resources, snapshot: Snapshot, recipe: Recipe, frame: pl.DataFrame, to: Path
 ) -> str:
-    """Fit on these rows with every core there is; the manifest's digest. `to` is replaced."""
-    spec = resources.spec
-    kitchen = Kitchen(spec, resources.settings.models_dir, frame)
-    fit = kitchen.fit(recipe, threads_of(1))
-    builder = kitchen.builder(recipe.estimator)
+    """Fit on these rows with every core there is; the manifest's digest.
+
+    The bundle of an interrupted try is taken over if it is whole and of the same recipe: two
+    bundles of one fit differ in their bytes (skops writes addresses of objects into them).
+    """
+    note = to.with_name(f"{to.name}.json")
+    made = _made_before(to, note, recipe)
+    if made is not None:
+        return made
     making = to.with_name(f".{to.name}-{uuid.uuid4().hex}")
     try:
-        digest = write_bundle(
-            making,
-            spec=spec,
-            estimator=fit.estimator,
-            encoding=fit.encoding,
-            plan=fit.plan,
-            training_key=snapshot.key,
-            golden=pick_golden_rows(frame, contract_of(spec)),
-            builder_path=builder.path if builder else None,
-            builder_module=builder.module if builder else None,
-            classes=kitchen.classes or None,
-        )
+        digest = _write(resources, snapshot, recipe, frame, making)
         shutil.rmtree(to, ignore_errors=True)
         making.rename(to)
     finally:
         shutil.rmtree(making, ignore_errors=True)
+    note.write_text(json.dumps({"recipe": dataclasses.asdict(recipe), "digest": digest}))
     return digest
+
+
+def _made_before(folder: Path, note: Path, recipe: Recipe) -> str | None:
+    if not (folder.is_dir() and note.is_file()):
+        return None
+    try:
+        document = json.loads(note.read_bytes())
+        digest = str(document["digest"])
+        if document["recipe"] != json.loads(json.dumps(dataclasses.asdict(recipe))):
+            return None
+        load_predictor(folder, digest)
+    except (ValueError, KeyError, ArtifactRefused) as error:
+        log.warning("The bundle of an earlier try is made anew: %s", error)
+        return None
+    return digest
+
+
+def _write(
+    resources: Resources, snapshot: Snapshot, recipe: Recipe, frame: pl.DataFrame, to: Path
+) -> str:
+    spec = resources.spec
+    kitchen = Kitchen(spec, resources.settings.models_dir, frame)
+    fit = kitchen.fit(recipe, threads_of(1))
+    builder = kitchen.builder(recipe.estimator)
+    return write_bundle(
+        to,
+        spec=spec,
+        estimator=fit.estimator,
+        encoding=fit.encoding,
+        plan=fit.plan,
+        training_key=snapshot.key,
+        golden=pick_golden_rows(frame, contract_of(spec)),
+        builder_path=builder.path if builder else None,
+        builder_module=builder.module if builder else None,
+        classes=kitchen.classes or None,
+    )
