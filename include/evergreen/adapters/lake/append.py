@@ -27,8 +27,8 @@ from include.evergreen.errors import SpecError, Unavailable
 
 BATCH = "_batch"
 #: A file of the table holds about this much before compression: small enough for the memory
-#: budget of ingest (1.5 GB), large enough that 2 GB of CSV are some ten files.
-PART_BYTES = 96 * 2**20
+#: budget of ingest (1.5 GB), large enough that 2 GB of CSV are some forty files.
+PART_BYTES = 48 * 2**20
 _MAX_COMMITS = 20
 _CONFIGURATION = {"delta.logRetentionDuration": "interval 3650 days"}
 
