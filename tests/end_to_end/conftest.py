@@ -1,0 +1,101 @@
+"""A real stack in a home of its own: Airflow with scheduler and triggerer, MLflow, the ledger."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from include.evergreen import settings as evergreen_settings
+from include.evergreen.adapters.ledger import Ledger, open_ledger
+from include.evergreen.cli.airflow_api import AirflowApi
+from include.evergreen.cli.stack.state import USER, read_password, read_state, stack_settings
+from include.evergreen.contracts import Deployment
+from include.evergreen.stages.resources import Resources
+from tests.end_to_end.waiting import wait_for
+
+UP_SECONDS = 300
+
+
+@dataclass
+class Stack:
+    """A running stack, as its user meets it: files, the ledger, and Airflow's REST API."""
+
+    home: Path
+    models: Path
+    project: Path
+    environment: dict[str, str]
+
+    @property
+    def settings(self) -> evergreen_settings.Settings:
+        return stack_settings(evergreen_settings.load(self.environment))
+
+    @property
+    def ledger(self) -> Ledger:
+        return open_ledger(self.settings.ledger_url)
+
+    @property
+    def airflow(self) -> AirflowApi:
+        state = read_state(self.home)
+        assert state is not None
+        return AirflowApi(state.airflow_url, USER, read_password(self.home))
+
+    def resources(self, model: str) -> Resources:
+        from include.evergreen.spec import load_specs
+
+        return Resources(load_specs(self.models, only=model).specs[model], self.settings)
+
+    def command(self, *arguments: str) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", "include.evergreen.cli.stack", *arguments],
+            cwd=self.project,
+            env={**os.environ, **self.environment},
+            capture_output=True,
+            text=True,
+            timeout=UP_SECONDS,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def write_spec(self, model: str, **sections: dict[str, Any]) -> None:
+        """A shipped spec with single keys replaced, section by section."""
+        shipped = self.project / "include" / "models" / f"{model}.yaml"
+        document = yaml.safe_load(shipped.read_text())
+        for section, values in sections.items():
+            document.setdefault(section, {}).update(values)
+        (self.models / f"{model}.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
+
+    def wait_staged(self, model: str, version: int, seconds: float) -> Deployment:
+        """The deployment of that version in staging, once it is live."""
+
+        def look() -> Deployment | None:
+            live = self.ledger.deployment(model, "staging")
+            return live if live and live.version == version else None
+
+        try:
+            return wait_for(f"{model} version {version} in staging", look, seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.story(model)}") from error
+
+    def story(self, model: str) -> str:
+        """What the ledger says happened, for the message of a failed test."""
+        rows = self.ledger.history(model, limit=40)
+        return "\n".join(f"{r.at:%H:%M:%S} {r.kind}: {r.summary} {r.reason}" for r in reversed(rows))
+
+
+@pytest.fixture(scope="module")
+def stack(project_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Not started: a test writes its specs, then calls `command("up")`. Stopped afterwards."""
+    home = tmp_path_factory.mktemp("home")
+    models = tmp_path_factory.mktemp("models")
+    environment = {"EVERGREEN_HOME": str(home), "EVERGREEN_MODELS_DIR": str(models)}
+    made = Stack(home, models, project_root, environment)
+    try:
+        yield made
+    finally:
+        made.command("down")

@@ -1,0 +1,88 @@
+"""The loop on the bike-sharing months: born, deployed, gone stale, replaced, on a real Airflow."""
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.end_to_end import bike
+from tests.end_to_end.conftest import Stack
+from tests.end_to_end.waiting import wait_for
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+MODEL = "bike_demand"
+
+
+def predict(endpoint: str, rows: list[dict]) -> requests.Response:
+    return requests.post(f"{endpoint}/invocations", json={"dataframe_records": rows}, timeout=10)
+
+
+def requests_of(rows, stack: Stack) -> list[dict]:
+    names = list(stack.resources(MODEL).spec.feature_columns)
+    records = rows.select(names).to_dicts()
+    return [{**r, "holiday": bool(r["holiday"]), "workingday": bool(r["workingday"])} for r in records]
+
+
+def test_the_loop_closes(stack: Stack, shared_data: Path | None) -> None:
+    stack.write_spec(
+        MODEL,
+        training={"budget": {"trials": 8, "seconds": 25, "workers": 2}},
+        monitoring={"schedule": None},
+    )
+    stack.command("up")
+    landing = stack.home / "landing" / MODEL
+
+    # Winter and spring land as separate files; one run takes all of them, one training answers.
+    for month in (1, 2, 3):
+        bike.drop(bike.month(shared_data, 2011, month), landing, f"2011-{month:02}.csv")
+    first = stack.wait_staged(MODEL, 1, seconds=400)
+    assert stack.resources(MODEL).registry.version_of(MODEL, "champion") == 1
+
+    summer = bike.hours(shared_data, dt.date(2011, 6, 1), dt.date(2011, 8, 1))
+    answer = predict(first.service.endpoint, requests_of(summer.head(400), stack))
+    assert answer.status_code == 200, answer.text
+    assert len(answer.json()["predictions"]) == 400
+    assert answer.headers["X-Model-Version"] == "1"
+
+    # A file that breaks the contract is set aside with its reason; the rest goes on.
+    (landing / "broken.csv").write_text("instant,dteday\n1,2011-04-01\n")
+    wait_for(
+        "the broken file in quarantine",
+        lambda: [o for o in stack.ledger.file_outcomes(MODEL) if "broken.csv" in o.uri],
+        seconds=90,
+    )
+
+    # Summer lands. New rows alone do not retrain this model; the drift they bring does.
+    bike.drop(summer, landing, "2011-summer.csv")
+    wait_for(
+        "summer in the lake",
+        lambda: [o for o in stack.ledger.file_outcomes(MODEL) if "summer" in o.uri],
+        seconds=90,
+    )
+    stack.airflow.trigger(f"{MODEL}.monitor", {}, "the test plays the person on duty")
+    second = stack.wait_staged(MODEL, 2, seconds=400)
+
+    registry = stack.resources(MODEL).registry
+    assert registry.version_of(MODEL, "champion") == 2
+    assert registry.version_of(MODEL, "staging") == 2
+    [drift, *_] = stack.ledger.drift_reports(MODEL, 5)
+    assert drift.verdict.verdict == "drift"
+    assert "temp" in drift.verdict.drifted_columns
+    assert predict(second.service.endpoint, requests_of(summer.head(3), stack)).status_code == 200
+
+    # The earlier service is gone, and nothing was trained twice.
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"{first.service.endpoint}/ping", timeout=5)
+    assert {record.version for record in stack.ledger.deployments(MODEL, ["live"])} == {2}
+    assert registry.version_of(MODEL, "challenger") == 2
+
+
+def test_what_landed_before_is_not_ingested_again(stack: Stack) -> None:
+    before = len(stack.ledger.file_outcomes(MODEL))
+    run = stack.airflow.trigger(f"{MODEL}.ingest", {}, "again")
+    wait_for(
+        "the run to end", lambda: stack.airflow.run(run.dag_id, run.run_id).is_over, seconds=90
+    )
+    assert stack.airflow.run(run.dag_id, run.run_id).state == "success"
+    assert len(stack.ledger.file_outcomes(MODEL)) == before
