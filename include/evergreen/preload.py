@@ -26,6 +26,7 @@ LIBRARIES = (
     "deltalake",
     "sqlalchemy",
     "docker",
+    "airflow.providers.docker.hooks.docker",
 )
 OUR_PACKAGES = ("include.evergreen.stages", "include.evergreen.adapters")
 
