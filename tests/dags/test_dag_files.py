@@ -93,7 +93,8 @@ def test_parsing_twice_serialises_identically(bag: DagBag, project_root: Path) -
 def test_every_watcher_can_be_imported_by_a_triggerer(bag: DagBag) -> None:
     found = 0
     for dag in bag.dags.values():
-        for _, asset in dag.timetable.asset_condition.iter_assets():
+        condition = getattr(dag.timetable, "asset_condition", None)
+        for asset in getattr(condition, "objects", [condition]):
             for watcher in asset.watchers:
                 classpath, arguments = watcher.trigger.serialize()
                 trigger = import_string(classpath)(**arguments)
