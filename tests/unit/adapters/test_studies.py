@@ -101,9 +101,9 @@ def test_a_line_torn_by_a_kill_is_cut_off(studies, tmp_path):
 
 
 def _hold_the_lock(home: str, ready) -> None:
-    from include.evergreen.adapters.studies.study import _FileLock
+    from include.evergreen.adapters.studies.locks import JournalLock
 
-    lock = _FileLock(__import__("pathlib").Path(home) / "studies" / "key.journal")
+    lock = JournalLock(__import__("pathlib").Path(home) / "studies" / "key.journal")
     lock.acquire()
     ready.set()
     time.sleep(600)

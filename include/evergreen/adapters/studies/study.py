@@ -8,12 +8,8 @@ again if its worker died over it.
 
 from __future__ import annotations
 
-import fcntl
-import io
 import logging
-import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +18,7 @@ import optuna
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
+from include.evergreen.adapters.studies.locks import JournalLock, alone
 from include.evergreen.errors import TrainingFailed
 from include.evergreen.settings import Settings
 
@@ -43,39 +40,6 @@ _STATES: dict[TrialState, State] = {
     TrialState.RUNNING: "running",
     TrialState.WAITING: "waiting",
 }
-
-
-class _FileLock:
-    """Optuna's own locks are files that stay when their holder is killed; this one does not."""
-
-    def __init__(self, journal: Path) -> None:
-        self._journal = journal
-        self._held: io.BufferedRandom | None = None
-
-    def acquire(self) -> bool:
-        self._held = Path(f"{self._journal}.lock").open("a+b")  # noqa: SIM115 - held until release
-        fcntl.flock(self._held, fcntl.LOCK_EX)
-        _cut_torn_line(self._journal)
-        return True
-
-    def release(self) -> None:
-        if self._held is not None:
-            self._held.close()
-            self._held = None
-
-
-def _cut_torn_line(journal: Path) -> None:
-    """Cut off what a killed writer left of its last line; it never counted."""
-    if not journal.exists():
-        return
-    with journal.open("r+b") as file:
-        end = file.seek(0, os.SEEK_END)
-        if end == 0:
-            return
-        file.seek(end - 1)
-        if file.read(1) != b"\n":
-            file.seek(0)
-            file.truncate(file.read().rfind(b"\n") + 1)
 
 
 @dataclass(frozen=True)
@@ -136,7 +100,7 @@ class Study:
 
         `bind` gets its number before anybody else may take it for abandoned.
         """
-        with _alone(self._lock):
+        with alone(self._lock):
             trial = Trial(self._study.ask())
             if bind is not None:
                 bind(trial.number)
@@ -160,7 +124,7 @@ class Study:
         """
         if not any(trial.state == TrialState.RUNNING for trial in self._trials()):
             return []
-        with _alone(self._lock):
+        with alone(self._lock):
             held = bound()
             abandoned = [
                 trial
@@ -253,9 +217,9 @@ class Studies:
         journal = self._directory / f"{name}.journal"
         lock = self._directory / f"{name}.open.lock"
         storage = optuna.storages.JournalStorage(
-            JournalFileBackend(str(journal), lock_obj=_FileLock(journal))
+            JournalFileBackend(str(journal), lock_obj=JournalLock(journal))
         )
-        with _alone(lock):
+        with alone(lock):
             study = optuna.create_study(
                 study_name=name,
                 storage=storage,
@@ -284,14 +248,6 @@ def _sampler(seed: int) -> optuna.samplers.TPESampler:
             constant_liar=True,
             n_startup_trials=6,
         )
-
-
-@contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """One process at a time; the kernel lets go of the lock when its holder dies."""
-    with lock.open("a+b") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _record(trial: optuna.trial.FrozenTrial) -> TrialRecord:
