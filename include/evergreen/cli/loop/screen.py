@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
+
+PLAIN_PAUSE_S = 3.0  # between two lines about a step that goes on
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Screen:
         self.console = console
         self._live = live
         self._shown: dict[str, tuple[str, str]] = {}
+        self._said_at: dict[str, float] = {}
         self._began = time.monotonic()
 
     def show(self, rows: Sequence[Row], note: str = "") -> None:
@@ -38,13 +42,22 @@ class Screen:
             self._live.update(self._table(rows, note))
             return
         for row in rows:
-            if row.state == "waiting" or self._shown.get(row.name) == (row.state, row.detail):
+            if row.state == "waiting" or self._is_old(row):
                 continue
             self._shown[row.name] = (row.state, row.detail)
+            self._said_at[row.name] = time.monotonic()
             self.say(f"{row.name}: {row.state}{', ' if row.detail else ''}{row.detail}")
         if note and self._shown.get("note") != ("", note):
             self._shown["note"] = ("", note)
             self.say(note)
+
+    def _is_old(self, row: Row) -> bool:
+        """Whether a line about it would say nothing new, or follow the last one too closely."""
+        state, detail = self._shown.get(row.name, ("", ""))
+        if (state, detail) == (row.state, row.detail):
+            return True
+        since_s = time.monotonic() - self._said_at.get(row.name, -math.inf)
+        return state == row.state == "running" and since_s < PLAIN_PAUSE_S
 
     def say(self, text: str) -> None:
         """A line that stays, above the table."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import threading
 from collections.abc import Callable
 
 from include.evergreen.contracts import RunningService
@@ -35,6 +36,26 @@ def revive(settings: Settings, say: Callable[[str], None]) -> None:
             say(f"{model} v{live.version} does not answer in staging: {error}")
         else:
             say(f"{model} v{live.version} answers again in staging.")
+
+
+def prepare_in_background(settings: Settings, model: str) -> None:
+    """Make what the first deployment needs once (the serving image), while other things start.
+
+    Only saves time: whatever goes wrong here is met, and told, by the deployment itself.
+    """
+    from include.evergreen.spec import load_specs
+
+    spec = load_specs(settings.models_dir, only=model).specs.get(model)
+    if spec is None or spec.deployment.runtime == "process":
+        return
+
+    def prepare() -> None:
+        from include.evergreen.adapters.runtime import open_runtime
+
+        with contextlib.suppress(EvergreenError):
+            open_runtime("docker", settings).prepare()
+
+    threading.Thread(target=prepare, name="prepare-images", daemon=True).start()
 
 
 def stop_all(settings: Settings) -> int:
