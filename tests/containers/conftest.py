@@ -17,7 +17,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 
 from include.evergreen import settings as evergreen_settings
 from include.evergreen.adapters.registry import Registry
-from include.evergreen.adapters.runtime import Runtime, installation_id, open_runtime
+from include.evergreen.adapters.runtime import Runtime, open_runtime
 from include.evergreen.adapters.runtime.docker_engine import connect
 from include.evergreen.adapters.runtime.docker_images import ServingImages
 from include.evergreen.contracts import (
@@ -144,6 +144,7 @@ class House:
 
     resources: Resources
     folder: Path
+    built: list[BuiltImage] = field(default_factory=list)
     clock: dt.datetime = field(default_factory=lambda: dt.datetime(2026, 11, 1, tzinfo=dt.UTC))
 
     @property
@@ -180,7 +181,9 @@ class House:
         return build.choose_version(self.resources, version, now=self.now())
 
     def build(self, candidate: Candidate) -> BuiltImage:
-        return build.build_image(self.resources, candidate, now=self.now())
+        image = build.build_image(self.resources, candidate, now=self.now())
+        self.built.append(image)
+        return image
 
     def verify(self, image: BuiltImage) -> Verification:
         return verify.start_and_verify(self.resources, image, now=self.now())
@@ -199,7 +202,7 @@ class House:
         document = {**SPEC, "deployment": {**SPEC["deployment"], **deployment}}
         document["deployment"]["runtime"] = self.resources.spec.deployment.runtime
         spec = ModelSpec.model_validate(document)
-        return House(Resources(spec, self.resources.settings), self.folder, self.clock)
+        return House(Resources(spec, self.resources.settings), self.folder, self.built, self.clock)
 
 
 def snapshot(model: str, key: str) -> Snapshot:
@@ -243,16 +246,11 @@ def house(
         request.getfixturevalue("engine")
     document = {**SPEC, "deployment": {**SPEC["deployment"], "runtime": request.param}}
     resources = Resources(ModelSpec.model_validate(document), installation)
-    yield House(resources, tmp_path)
-    runtime = open_runtime(request.param, installation)
-    for service in runtime.find():
-        runtime.remove(service, grace_s=0)
-
-
-@pytest.fixture
-def clean_engine(engine: Any, installation: evergreen_settings.Settings) -> Iterator[Any]:
-    """The engine; what this test's installation started is removed at its end."""
-    yield engine
-    label = f"evergreen.installation={installation_id(installation)}"
-    for container in engine.containers(all=True, filters={"label": label}):
-        engine.remove_container(container["Id"], force=True, v=True)
+    found = House(resources, tmp_path)
+    yield found
+    for name in ("process", request.param):
+        runtime = open_runtime(name, installation)
+        for service in runtime.find():
+            runtime.remove(service, grace_s=0)
+    for reference in {image.reference for image in found.built if image.runtime == "docker"}:
+        request.getfixturevalue("engine").remove_image(reference, force=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -241,3 +242,33 @@ def test_the_live_version_is_checked_where_it_runs_and_left_there(house: Any) ->
         house.with_spec(service_levels=levels).verify(image)
     assert house.runtime.state(deployed.service) == "running"
     assert live_version(house) == 1
+
+
+@pytest.mark.parametrize("house", ["docker"], indirect=True)
+def test_an_engine_that_is_away_does_not_stop_the_next_deployment(house: Any) -> None:
+    first = house.deploy(1)
+    spec = house.with_spec().resources.spec
+    spec = spec.model_copy(update={"deployment": spec.deployment.model_copy(
+        update={"runtime": "auto"})})  # fmt: skip
+    away = dataclasses.replace(house.resources.settings, docker_url="unix:///nowhere/engine.sock")
+    meanwhile = type(house)(type(house.resources)(spec, away), house.folder, house.built)
+    second = meanwhile.deploy(2)
+    assert second.service.runtime == "process"
+    assert ask(second.service.endpoint).headers["X-Model-Version"] == "2"
+    states = {r.version: r.state for r in house.resources.ledger.deployments("rides")}
+    assert states == {1: "stopping", 2: "live"}, "what cannot be stopped now is not forgotten"
+    house.clock = meanwhile.now()
+    assert house.choose() is None
+    states = {r.version: r.state for r in house.resources.ledger.deployments("rides")}
+    assert states == {1: "stopped", 2: "live"}
+    assert house.runtime.state(first.service) == "gone"
+
+
+def test_a_version_whose_alias_was_deleted_from_the_registry_does_not_stop_the_next(
+    house: Any,
+) -> None:
+    house.deploy(1)
+    house.resources.registry._client.delete_model_version("rides", "1")
+    second = house.deploy(2)
+    assert house.resources.registry.version_of("rides", "champion") == 2
+    assert second.version == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -26,20 +27,23 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> evergreen_settings
 
 
 @pytest.fixture(scope="module")
-def runtime(engine: Any, installation: evergreen_settings.Settings) -> Any:
-    found = DockerRuntime(installation, engine, ServingImages(installation, engine))
-    yield found
-    for service in found.find():
-        found.remove(service, grace_s=0)
+def runtime(engine: Any, installation: evergreen_settings.Settings) -> DockerRuntime:
+    return DockerRuntime(installation, engine, ServingImages(installation, engine))
 
 
 @pytest.fixture(scope="module")
-def image(runtime: DockerRuntime, installation: evergreen_settings.Settings) -> BuiltImage:
+def image(
+    engine: Any, runtime: DockerRuntime, installation: evergreen_settings.Settings
+) -> Iterator[BuiltImage]:
     folder = installation.home / "made" / "bundle"
     digest = write_bundle(folder, ModelSpec.model_validate(SPEC), 1, "a" * 64)
-    return runtime.build(
+    built = runtime.build(
         folder, model="rides", version=1, manifest_digest=digest, training_key="a" * 64
     )
+    yield built
+    for service in runtime.find():
+        runtime.remove(service, grace_s=0)
+    engine.remove_image(built.reference, force=True)
 
 
 def order(image: BuiltImage, settings: evergreen_settings.Settings, **changes: Any) -> ServiceOrder:
