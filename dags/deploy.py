@@ -12,6 +12,7 @@ its last log lines are in the error. It can wait until morning.
 """
 
 import datetime as dt
+from typing import Any
 
 from airflow.sdk.definitions.param import Param
 
@@ -32,7 +33,7 @@ PARAMS = {
 
 
 @kit.task()
-def choose_version(model: str) -> dict:
+def choose_version(model: str) -> dict[str, Any]:
     from include.evergreen.stages import build
 
     candidate = build.choose_version(
@@ -44,7 +45,7 @@ def choose_version(model: str) -> dict:
 
 
 @kit.task(pool=kit.CONTAINER_POOL)
-def build_image(model: str, candidate: dict) -> dict:
+def build_image(model: str, candidate: dict[str, Any]) -> dict[str, Any]:
     from include.evergreen.contracts import Candidate
     from include.evergreen.stages import build
 
@@ -54,7 +55,7 @@ def build_image(model: str, candidate: dict) -> dict:
 
 
 @kit.task(links.EndpointLink, pool=kit.CONTAINER_POOL)
-def start_and_verify(model: str, image: dict) -> dict:
+def start_and_verify(model: str, image: dict[str, Any]) -> dict[str, Any]:
     from include.evergreen.contracts import BuiltImage
     from include.evergreen.stages import verify
 
@@ -66,7 +67,7 @@ def start_and_verify(model: str, image: dict) -> dict:
 
 
 @kit.task(links.EndpointLink, pool=kit.CONTAINER_POOL)
-def promote_to_staging(model: str, proven: dict) -> dict:
+def promote_to_staging(model: str, proven: dict[str, Any]) -> dict[str, Any]:
     from include.evergreen.contracts import Verification
     from include.evergreen.stages import promote
 

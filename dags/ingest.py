@@ -13,6 +13,7 @@ into the quarantine table, mend the file or the contract, then trigger this DAG 
 """
 
 import datetime as dt
+from typing import Any
 
 from airflow.sdk.definitions.param import Param
 
@@ -33,7 +34,7 @@ PARAMS = {
 
 
 @kit.task()
-def discover_files(model: str) -> list[dict]:
+def discover_files(model: str) -> list[dict[str, Any]]:
     from include.evergreen.stages import ingest
 
     files = ingest.discover_files(kit.resources(model), now=kit.now())
@@ -43,7 +44,7 @@ def discover_files(model: str) -> list[dict]:
 
 
 @kit.task()
-def ingest_files(model: str, files: list[dict]) -> dict:
+def ingest_files(model: str, files: list[dict[str, Any]]) -> dict[str, Any]:
     from include.evergreen.contracts import LandedFile
     from include.evergreen.stages import ingest
 
@@ -60,7 +61,7 @@ def ingest_files(model: str, files: list[dict]) -> dict:
 
 
 @kit.task()
-def report_problems(report: dict) -> None:
+def report_problems(report: dict[str, Any]) -> None:
     """Fails where a file needs somebody, after the rows of all others have woken training."""
     from include.evergreen.contracts import IngestReport
     from include.evergreen.stages import ingest

@@ -13,6 +13,7 @@ version that nobody staged.
 
 # Airflow skips a file in which its own name does not occur (DAG discovery's safe mode).
 import datetime as dt
+from typing import Any
 
 from include.evergreen import assets, links
 from include.evergreen import dag_kit as kit
@@ -28,7 +29,7 @@ def collect_requests(model: str) -> int:
 
 
 @kit.task(links.DriftReportLink)
-def watch_drift(model: str) -> dict:
+def watch_drift(model: str) -> dict[str, Any]:
     from include.evergreen.stages import monitor
 
     resources = kit.resources(model)

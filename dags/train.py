@@ -13,6 +13,7 @@ It can wait until morning.
 """
 
 import datetime as dt
+from typing import Any
 
 from airflow.sdk.definitions.param import Param
 
@@ -55,7 +56,7 @@ PARAMS = {
 
 
 @kit.task()
-def claim_requests(model: str) -> dict:
+def claim_requests(model: str) -> dict[str, Any]:
     from include.evergreen.stages import claim
 
     wanted = claim.Wanted.from_conf(kit.params(), run_id=kit.run_id(), run_type=kit.run_type())
@@ -66,7 +67,7 @@ def claim_requests(model: str) -> dict:
 
 
 @kit.task()
-def freeze_snapshot(model: str, claimed: dict) -> dict:
+def freeze_snapshot(model: str, claimed: dict[str, Any]) -> dict[str, Any]:
     from include.evergreen.contracts import Claim
     from include.evergreen.stages import freeze
 
@@ -77,7 +78,7 @@ def freeze_snapshot(model: str, claimed: dict) -> dict:
 
 
 @kit.task(pool=kit.TRAINING_POOL, map_index_template="worker {{ task.op_kwargs['worker'] }}")
-def run_trials(model: str, snapshot: dict, worker: int) -> dict:
+def run_trials(model: str, snapshot: dict[str, Any], worker: int) -> dict[str, Any]:
     from include.evergreen.contracts import Snapshot
     from include.evergreen.stages import tune
 
@@ -85,7 +86,7 @@ def run_trials(model: str, snapshot: dict, worker: int) -> dict:
 
 
 @kit.task(links.RunLink, pool=kit.TRAINING_POOL)
-def fit_challenger(model: str, snapshot: dict) -> dict:
+def fit_challenger(model: str, snapshot: dict[str, Any]) -> dict[str, Any]:
     from include.evergreen.contracts import Snapshot
     from include.evergreen.stages import fit
 
@@ -96,7 +97,9 @@ def fit_challenger(model: str, snapshot: dict) -> dict:
 
 
 @kit.task(links.RunLink)
-def judge_challenger(model: str, snapshot: dict, fitted: dict) -> dict:
+def judge_challenger(
+    model: str, snapshot: dict[str, Any], fitted: dict[str, Any]
+) -> dict[str, Any]:
     from include.evergreen.contracts import Fitted, Snapshot
     from include.evergreen.stages import judge
 
@@ -107,7 +110,9 @@ def judge_challenger(model: str, snapshot: dict, fitted: dict) -> dict:
 
 
 @kit.task(links.RunLink, pool=kit.TRAINING_POOL)
-def register_candidate(model: str, snapshot: dict, fitted: dict, judged: dict) -> dict:
+def register_candidate(
+    model: str, snapshot: dict[str, Any], fitted: dict[str, Any], judged: dict[str, Any]
+) -> dict[str, Any]:
     from include.evergreen.contracts import Fitted, Judgement, Snapshot
     from include.evergreen.stages import register
 

@@ -119,9 +119,7 @@ def _schedule(wakes_on: BaseAsset | None, cron: str | None) -> Any:
     return timetable or wakes_on
 
 
-def task(
-    *links: type[BaseOperatorLink], **arguments: Any
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def task(*links: type[BaseOperatorLink], **arguments: Any) -> Callable[[Callable[..., Any]], Any]:
     """Airflow's `@task`, with links on the task in the UI. For mapped tasks too."""
     from airflow.providers.standard.decorators.python import _PythonDecoratedOperator
     from airflow.sdk.bases.decorator import task_decorator_factory
@@ -131,11 +129,10 @@ def task(
     class _LinkedTask(_PythonDecoratedOperator):
         operator_extra_links = shown
 
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        decorated: Callable[..., Any] = task_decorator_factory(
+    def decorate(function: Callable[..., Any]) -> Any:
+        return task_decorator_factory(
             python_callable=function, decorated_operator_class=_LinkedTask, **arguments
         )
-        return decorated
 
     return decorate
 

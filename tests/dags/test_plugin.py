@@ -29,5 +29,7 @@ def test_the_plugin_registers_links_and_mounts_no_app(
 
 def test_the_plugin_imports_only_include_and_airflow(project_root: Path) -> None:
     tree = ast.parse((project_root / "plugins" / "evergreen_plugin.py").read_text())
-    modules = {node.module.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    modules = {
+        node.module.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)
+    }
     assert modules == {"typing", "airflow", "include"}

@@ -1,4 +1,4 @@
-"""The bike-sharing data by month: the real file where it is, the simulator's of the same shape else."""
+"""The bike-sharing data by month: the real file where it is, the simulator's else."""
 
 import datetime as dt
 import gzip

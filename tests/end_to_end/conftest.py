@@ -85,7 +85,8 @@ class Stack:
     def story(self, model: str) -> str:
         """What the ledger says happened, for the message of a failed test."""
         rows = self.ledger.history(model, limit=40)
-        return "\n".join(f"{r.at:%H:%M:%S} {r.kind}: {r.summary} {r.reason}" for r in reversed(rows))
+        lines = [f"{r.at:%H:%M:%S} {r.kind}: {r.summary} {r.reason}" for r in reversed(rows)]
+        return "\n".join(lines)
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,8 @@ def predict(endpoint: str, rows: list[dict]) -> requests.Response:
 def requests_of(rows, stack: Stack) -> list[dict]:
     names = list(stack.resources(MODEL).spec.feature_columns)
     records = rows.select(names).to_dicts()
-    return [{**r, "holiday": bool(r["holiday"]), "workingday": bool(r["workingday"])} for r in records]
+    flags = ("holiday", "workingday")
+    return [{**r, **{flag: bool(r[flag]) for flag in flags}} for r in records]
 
 
 def test_the_loop_closes(stack: Stack, shared_data: Path | None) -> None:

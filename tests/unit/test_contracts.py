@@ -21,7 +21,7 @@ SNAPSHOT = Snapshot(
 )  # fmt: skip
 REPORT = DriftReport(
     model="m", champion_version=2, run_id="x", report_uri="u", request_id=None,
-    verdict=DriftVerdict("drift", "why", 10, 20, (ColumnDrift("a", "psi", 0.3, 0.2, drifted=True),)),
+    verdict=DriftVerdict("drift", "why", 10, 20, (ColumnDrift("a", "psi", 0.3, 0.2, True),)),
 )  # fmt: skip
 JUDGEMENT = Judgement("won", "because", challenger=Score("rmse", 1.5, 100), improvement=0.2)
 

@@ -1,4 +1,4 @@
-"""What a stage works with: one model's spec and the adapters it may need, opened when first used."""
+"""What a stage works with: one model's spec, and the adapters, opened when first used."""
 
 from __future__ import annotations
 

@@ -130,8 +130,9 @@ def home(tmp_path, empty_mlflow) -> evergreen_settings.Settings:
 
 def quick(spec: ModelSpec, **training) -> ModelSpec:
     document = spec.model_dump(mode="json", exclude_unset=True)
-    budget = {"trials": 4, "seconds": 120, "workers": 2}
-    document["training"] = {**document["training"], "budget": budget, **training}
+    budget = {"trials": 3, "seconds": 600, "workers": 2}
+    estimators = [name for name in spec.training.estimators if name != "random_forest"]
+    document["training"] |= {"budget": budget, "estimators": estimators, **training}
     return ModelSpec.model_validate(document)
 
 
