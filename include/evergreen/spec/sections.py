@@ -199,13 +199,36 @@ class Monitoring(Section):
     """How served requests and new rows are compared with the champion's training data."""
 
     schedule: str | None = "*/15 * * * *"
-    min_rows: int = Field(default=200, ge=30)
-    numeric_method: Literal["psi", "jensen_shannon", "wasserstein", "ks"] = "psi"
-    numeric_threshold: float = Field(default=0.25, gt=0)
-    categorical_method: Literal["psi", "jensen_shannon", "chi2"] = "psi"
-    categorical_threshold: float = Field(default=0.25, gt=0)
+    min_rows: int = Field(
+        default=200, ge=30, description="Fewer rows than this since the champion's is 'not yet'."
+    )
+    window_days: float | None = Field(
+        default=None,
+        gt=0,
+        le=3650,
+        description="Compare only the newest days of what came in; left out: everything since "
+        "the champion's training.",
+    )
+    numeric_method: Literal["psi", "jensen_shannon", "wasserstein", "ks"] = Field(
+        default="psi",
+        description="A distance: PSI, Jensen-Shannon, Wasserstein in standard deviations, or "
+        "the Kolmogorov-Smirnov statistic.",
+    )
+    numeric_threshold: float = Field(
+        default=0.25, gt=0, description="Drift from this distance on, and never by chance alone."
+    )
+    categorical_method: Literal["psi", "jensen_shannon", "chi2"] = Field(
+        default="psi", description="A distance: PSI, Jensen-Shannon, or Cramer's V for chi2."
+    )
+    categorical_threshold: float = Field(
+        default=0.25, gt=0, description="Drift from this distance on, and never by chance alone."
+    )
     null_share_threshold: float = Field(
-        default=0.05, gt=0, le=1, description="Largest rise of a column's null share."
+        default=0.05,
+        gt=0,
+        le=1,
+        description="Largest rise of a column's share of missing values, and largest share of "
+        "categories unseen in training.",
     )
     min_drifted_columns: int = Field(
         default=1, ge=1, description="This many drifted columns are an alarm."

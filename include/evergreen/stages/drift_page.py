@@ -5,6 +5,7 @@ One file without scripts or network. Names and values come from data, so all of 
 
 from __future__ import annotations
 
+import datetime as dt
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from include.evergreen.adapters.drift_reports import WrittenReport
 
 PAGE = "drift.html"
+#: How the time of a look is written in the names of its folders, in UTC.
+STAMP = "%Y%m%dT%H%M%SZ"
 _HEADLINE = {
     "drift": "Drift",
     "no_drift": "No drift",
@@ -72,7 +75,7 @@ def render_page(
 <title>{escape(title)}</title><style>{_STYLE}</style></head><body>
 <h1 class="{verdict.verdict}">{escape(title)}</h1>
 <p class="soft">{verdict.rows_current:,} rows that came in, against the {verdict.rows_reference:,}
-that champion v{report.champion_version} learned from. {escape(str(marker["stamp"]))}</p>
+that champion v{report.champion_version} learned from. Looked at on {_when(marker)}.</p>
 <p>{escape(verdict.reason)}</p>
 <p>{escape(asked)}</p>
 <table><thead><tr><th>Column</th><th>Method</th><th class="number">Value</th>
@@ -85,6 +88,10 @@ that champion v{report.champion_version} learned from. {escape(str(marker["stamp
 chance alone reaches with so few rows where that is higher. Figures are from all rows.</p>
 </body></html>
 """
+
+
+def _when(marker: dict[str, Any]) -> str:
+    return f"{dt.datetime.strptime(marker['stamp'], STAMP):%Y-%m-%d %H:%M:%S} UTC"  # noqa: DTZ007
 
 
 def _row(column: ColumnDrift) -> str:

@@ -3,7 +3,8 @@
 The reference is the frozen part `fitting` of the training that made the champion. What came in
 since are ingested rows newer than any it has seen, and the requests this very version served.
 Each of the two that has `min_rows` rows is compared by itself, so that a thousand good rows
-never hide a hundred bad requests; where one is too small, both are compared as one.
+never hide a hundred bad requests; where one is too small, both are compared as one. With
+`monitoring.window_days` only the newest days of each are compared.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from include.evergreen.stages.drift_statistics import ColumnPlan
 from include.evergreen.stages.resources import Resources
 
 ROWS, REQUESTS = "ingested rows", "served requests"
+#: By what a row's age is told: its time, when it was ingested, or when it was served.
+AGE = "_age"
 #: Columns of the request log that are the service's own, whatever the contract calls its columns.
 _SERVICE = frozenset({"request_id", "time", "version", "prediction"})
 
@@ -47,8 +50,6 @@ class Window:
     @property
     def current(self) -> pl.DataFrame:
         """Everything that is compared, ingested rows first."""
-        if not self.populations:
-            return self.reference.clear()
         return pl.concat(self.populations.values(), how="diagonal")
 
 
@@ -71,11 +72,19 @@ def gather_window(
     reference = resources.lake.get_part(resources.model, snapshot.key, "fitting")
     rows = _ingested_since(resources, snapshot, evidence, plans)
     requests = _served_by(resources, evidence, plans)
+    watch = resources.spec.monitoring
+    newest = [_newest(side, watch.window_days).drop(AGE) for side in (rows, requests)]
     return Window(
         reference=reference.select(p.name for p in plans if p.name in reference.columns),
-        populations=_populations(rows, requests, resources.spec.monitoring.min_rows),
+        populations=_populations(newest[0], newest[1], watch.min_rows),
         fresh_rows=rows.height + requests.height,
     )
+
+
+def _newest(rows: pl.DataFrame, days: float | None) -> pl.DataFrame:
+    if days is None:
+        return rows
+    return rows.filter(pl.col(AGE) > pl.col(AGE).max() - dt.timedelta(days=days))
 
 
 def _populations(
@@ -97,7 +106,7 @@ def _ingested_since(
 ) -> pl.DataFrame:
     """Rows the champion has not seen, one a key: the rule by which train finds its holdout."""
     if evidence.rows is None:
-        return pl.DataFrame()
+        return _none()
     data = resources.spec.data
     rows = resources.lake.scan(resources.model, "rows", evidence.rows)
     if data.time is not None:
@@ -105,7 +114,8 @@ def _ingested_since(
     else:
         first = pl.col("_batch").min().over(data.key) if data.key else pl.col("_batch")
         rows = rows.filter(first > int(snapshot.seen_until))
-    rows = rows.sort(*([data.time] if data.time else []), "_batch", "_row_number")
+    rows = rows.with_columns(pl.col(data.time or "_ingested_at").alias(AGE))
+    rows = rows.sort(AGE, "_batch", "_row_number")
     if data.key is not None:
         rows = rows.unique(subset=[data.key], keep="last", maintain_order=True)
     if data.labels is not None and evidence.labels is not None:
@@ -128,12 +138,17 @@ def _with_labels(resources: Resources, rows: pl.LazyFrame, key: str, version: in
 
 def _served_by(resources: Resources, evidence: Evidence, plans: list[ColumnPlan]) -> pl.DataFrame:
     if evidence.requests is None:
-        return pl.DataFrame()
+        return _none()
     requests = resources.lake.scan(resources.model, "requests", evidence.requests)
     served = requests.filter(pl.col("version") == evidence.champion).sort("time", "request_id")
+    served = served.with_columns(pl.col("time").alias(AGE))
     return _only(served, [plan for plan in plans if plan.name not in _SERVICE])
 
 
 def _only(rows: pl.LazyFrame, plans: list[ColumnPlan]) -> pl.DataFrame:
     present = rows.collect_schema().names()
-    return rows.select(plan.name for plan in plans if plan.name in present).collect()
+    return rows.select(AGE, *(plan.name for plan in plans if plan.name in present)).collect()
+
+
+def _none() -> pl.DataFrame:
+    return pl.DataFrame(schema={AGE: pl.Datetime("us", "UTC")})

@@ -17,6 +17,7 @@ from typing import Any
 from include.evergreen.contracts import DriftReport, DriftVerdict, RetrainRequest
 from include.evergreen.policy.drift import decide_drift, drift_cause, too_early
 from include.evergreen.stages.drift_files import report_uri, write_files
+from include.evergreen.stages.drift_page import STAMP
 from include.evergreen.stages.drift_statistics import ColumnPlan, column_plans, measure_column
 from include.evergreen.stages.drift_window import Evidence, Window, evidence_now, gather_window
 from include.evergreen.stages.resources import Resources
@@ -71,7 +72,7 @@ def _decide(
     verdict = judge_window(resources, window, plans)
     request = _ask(resources, evidence, window, verdict, now)
     run_id = resources.registry.version_info(model, evidence.champion).run_id
-    stamp = now.astimezone(dt.UTC).strftime("%Y%m%dT%H%M%SZ")
+    stamp = now.astimezone(dt.UTC).strftime(STAMP)
     looked = verdict.verdict != "not_yet"
     report = DriftReport(
         model=model,
@@ -101,7 +102,10 @@ def judge_window(resources: Resources, window: Window, plans: list[ColumnPlan]) 
     least = resources.spec.monitoring.min_rows
     rows_reference = window.reference.height
     if not window.populations:
+        days = resources.spec.monitoring.window_days
         why = f"{window.fresh_rows:,} rows came in since the champion's, {least:,} are needed"
+        if days is not None:
+            why += f" in the newest {days:g} days"
         return too_early(why, rows_reference, window.fresh_rows)
     named = len(window.populations) > 1
     measured = [
@@ -116,7 +120,7 @@ def judge_window(resources: Resources, window: Window, plans: list[ColumnPlan]) 
     return decide_drift(
         measured,
         rows_reference=rows_reference,
-        rows_current=window.fresh_rows,
+        rows_current=window.current.height,
         min_drifted_columns=resources.spec.monitoring.min_drifted_columns,
     )
 

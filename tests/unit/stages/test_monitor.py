@@ -143,6 +143,30 @@ def test_rows_older_than_what_the_champion_saw_are_not_current(resources: Resour
     assert watch_drift(resources, now=NOW).verdict.verdict == "not_yet"
 
 
+def test_a_window_keeps_a_long_past_from_hiding_yesterday(home: settings.Settings, quick):
+    """A day of 1,440 good rows, then 150 minutes in which a fifth of a column is missing."""
+    gone = pl.when(pl.int_range(pl.len()) % 5 > 0).then(pl.col("temperature"))
+    bad = ride_rows(TRAINED_ON + 1440, 150).with_columns(gone.alias("temperature"))
+    verdicts = []
+    for name, days in (("all", None), ("newest", 150 / 1440)):
+        place = settings.load({"EVERGREEN_HOME": str(home.home / name)})
+        watched.place_mlflow(home.home / "mlflow" / "mlflow.db", place.home)
+        resources = Resources(watched.spec(monitoring={"window_days": days}), place)
+        append(with_champion(resources), ride_rows(TRAINED_ON, 1440), "good")
+        append(resources, bad, "bad")
+        verdicts.append(watch_drift(resources, now=NOW).verdict)
+    assert [v.verdict for v in verdicts] == ["no_drift", "drift"]
+    assert [v.rows_current for v in verdicts] == [1590, 150]
+
+
+def test_too_few_rows_in_the_window_are_not_yet(home: settings.Settings, quick):
+    resources = Resources(watched.spec(monitoring={"window_days": 0.01}), home)
+    append(with_champion(resources), ride_rows(TRAINED_ON, 500), "new")
+    assert watch_drift(resources, now=NOW).verdict.reason == (
+        "Not yet: 500 rows came in since the champion's, 100 are needed in the newest 0.01 days."
+    )
+
+
 def test_a_corrected_row_counts_once(resources: Resources, quick):
     append(resources, ride_rows(TRAINED_ON, 150), "first")
     append(resources, ride_rows(TRAINED_ON, 150), "corrected")
