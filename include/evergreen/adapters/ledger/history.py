@@ -121,9 +121,11 @@ def _deployment(row: RowMapping) -> _Rows:
 def _drift(row: RowMapping) -> _Rows:
     report = row["report"]
     verdict = report["verdict"]
-    drifted = [column["column"] for column in verdict["columns"] if column["drifted"]]
-    details = {"drifted": drifted, "report_uri": report["report_uri"]}
-    summary = f"v{report['champion_version']}: {verdict['verdict']}"
+    drifted = dict.fromkeys(c["column"] for c in verdict["columns"] if c["drifted"])
+    details = {"drifted": list(drifted), "report_uri": report["report_uri"]}
+    version = report["champion_version"]
+    champion = "no champion" if version is None else f"v{version}"
+    summary = f"{champion}: {verdict['verdict']}"
     yield HistoryRow(row["last_seen"], "drift", summary, verdict["reason"], details)
 
 
