@@ -127,7 +127,7 @@ def _predict(predictor: Predictor, rows: pl.DataFrame) -> Prediction:
     if absent:
         log.info("The contract has no %s any more: missing to the champion", ", ".join(absent))
         rows = rows.with_columns(pl.lit(None).alias(name) for name in absent)
-    with limited(threads_of(1)):
+    with limited(threads_of(1), rows.height * rows.width):
         return predictor.predict(columns_of(rows, predictor.contract))
 
 

@@ -15,7 +15,7 @@ from include.evergreen.contracts import Snapshot
 from include.evergreen.errors import ArtifactRefused
 from include.evergreen.stages.bundle import contract_of, load_predictor, write_bundle
 from include.evergreen.stages.golden_rows import pick_golden_rows
-from include.evergreen.stages.recipes import Kitchen, threads_of
+from include.evergreen.stages.recipes import Kitchen, limited, threads_of
 from include.evergreen.stages.resources import Resources
 from include.evergreen.stages.search_spaces import Recipe
 
@@ -53,7 +53,7 @@ def _made_before(folder: Path, note: Path, recipe: Recipe) -> str | None:
         digest = str(document["digest"])
         if document["recipe"] != json.loads(json.dumps(dataclasses.asdict(recipe))):
             return None
-        load_predictor(folder, digest)
+        load_predictor(folder, digest)  # checks every file
     except (ValueError, KeyError, ArtifactRefused) as error:
         log.warning("The bundle of an earlier try is made anew: %s", error)
         return None
@@ -67,15 +67,16 @@ def _write(
     kitchen = Kitchen(spec, resources.settings.models_dir, frame)
     fit = kitchen.fit(recipe, threads_of(1))
     builder = kitchen.builder(recipe.estimator)
-    return write_bundle(
-        to,
-        spec=spec,
-        estimator=fit.estimator,
-        encoding=fit.encoding,
-        plan=fit.plan,
-        training_key=snapshot.key,
-        golden=pick_golden_rows(frame, contract_of(spec)),
-        builder_path=builder.path if builder else None,
-        builder_module=builder.module if builder else None,
-        classes=kitchen.classes or None,
-    )
+    with limited(threads=1, cells=0):
+        return write_bundle(
+            to,
+            spec=spec,
+            estimator=fit.estimator,
+            encoding=fit.encoding,
+            plan=fit.plan,
+            training_key=snapshot.key,
+            golden=pick_golden_rows(frame, contract_of(spec)),
+            builder_path=builder.path if builder else None,
+            builder_module=builder.module if builder else None,
+            classes=kitchen.classes or None,
+        )
