@@ -23,7 +23,7 @@ from include.evergreen.adapters.landing.delivery import deliver
 from include.evergreen.cli.loop.outcome import Facts, Outcome, Status, outcome_of
 from include.evergreen.cli.loop.screen import Row, Screen, screen
 from include.evergreen.cli.loop.watch import STAGES, Watch, wait_for_dags
-from include.evergreen.cli.stack import stack_settings, up
+from include.evergreen.cli.stack import services, stack_settings, up
 from include.evergreen.errors import EvergreenError, InputError
 from include.evergreen.settings import Settings
 from include.evergreen.spec import ModelSpec, load_specs
@@ -42,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return Status.REFUSED
     try:
+        services.prepare_in_background(settings, spec.model)
         up(settings, print)
         with screen() as shown:
             outcome = _walk(stack_settings(settings), spec, data, options.timeout, shown)

@@ -43,8 +43,8 @@ def main() -> int:
             steps = Steps(STEPS, shown)
             with steps.step(STACK) as step:
                 services.prepare_in_background(settings, world.MODEL)
-                up(settings, lambda _: None)
-                step.detail = "they were up already" if time.monotonic() - began < 5 else ""  # noqa: PLR2004
+                state = up(settings, lambda _: None)
+                step.detail = f"{state.airflow_url}, {state.mlflow_url}"
             settings = stack_settings(settings)
             spec = load_specs(settings.models_dir, only=world.MODEL).specs[world.MODEL]
             watch = Watch(settings, spec.model, dt.datetime.now(dt.UTC))

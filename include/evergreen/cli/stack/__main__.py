@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command == "supervise":
         from include.evergreen.cli.stack.supervisor import supervise
 
-        return supervise(installation.home, options.airflow_port, options.mlflow_port)
+        return supervise(installation.home)
     from include.evergreen.cli.stack import commands
 
     try:
@@ -43,9 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("down", help="stop it, and the models it serves; all data stays")
     commands.add_parser("status", help="say what runs, and where")
     commands.add_parser("clean", help="down, then delete the home folder with all data")
-    supervise = commands.add_parser("supervise", help="what up starts in the background")
-    supervise.add_argument("--airflow-port", type=int, required=True)
-    supervise.add_argument("--mlflow-port", type=int, default=0, help="0: MLflow is elsewhere")
+    commands.add_parser("supervise", help="what up starts in the background")
     return parser
 
 

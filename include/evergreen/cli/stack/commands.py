@@ -17,7 +17,6 @@ from pathlib import Path
 from include.evergreen.cli import airflow_settings
 from include.evergreen.cli.airflow_api import AirflowApi
 from include.evergreen.cli.stack import health, locks, processes, services
-from include.evergreen.cli.stack.ports import first_free
 from include.evergreen.cli.stack.state import (
     STATE_FILE,
     USER,
@@ -34,7 +33,6 @@ from include.evergreen.settings import PROJECT_ROOT, Settings
 
 Say = Callable[[str], None]
 
-AIRFLOW_PORT, MLFLOW_PORT = 8080, 5000
 START_TIMEOUT_S = 600.0
 STOP_TIMEOUT_S = 60.0
 
@@ -116,14 +114,11 @@ def open_api(home: Path) -> AirflowApi:
 
 
 def _start_supervisor(home: Path) -> None:
-    airflow = first_free(AIRFLOW_PORT)
-    mlflow = 0 if os.environ.get("EVERGREEN_MLFLOW_URI") else first_free(MLFLOW_PORT)
     (home / "mlflow").mkdir(exist_ok=True)
     log = log_file(home, "supervisor")
     log.parent.mkdir(exist_ok=True)
     (home / STATE_FILE).unlink(missing_ok=True)
     command = [sys.executable, "-m", "include.evergreen.cli.stack", "supervise"]
-    command += ["--airflow-port", str(airflow), "--mlflow-port", str(mlflow)]
     with log.open("ab") as output:
         subprocess.run(
             command,

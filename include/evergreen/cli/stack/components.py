@@ -12,6 +12,7 @@ _AIRFLOW = str(Path(sys.executable).with_name("airflow"))
 
 #: The part that needs no Airflow database, and so starts while that is made.
 MLFLOW = "mlflow"
+API_SERVER = "api-server"
 #: The part whose children are the running tasks.
 SCHEDULER = "scheduler"
 
@@ -30,7 +31,7 @@ def orders(home: Path, mlflow_port: int) -> list[Order]:
     The logs are read from the disk, so nobody needs to serve them on ports of their own.
     """
     airflow = [
-        Order("api-server", (_AIRFLOW, "api-server")),
+        Order(API_SERVER, (_AIRFLOW, "api-server")),
         Order(SCHEDULER, (_AIRFLOW, "scheduler", "--skip-serve-logs")),
         Order("dag-processor", (_AIRFLOW, "dag-processor")),
         Order("triggerer", (_AIRFLOW, "triggerer", "--skip-serve-logs")),

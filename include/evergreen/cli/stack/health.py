@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 import requests
 
 from include.evergreen.cli.airflow_api import AirflowApi, AirflowRefused, PartHealth
-from include.evergreen.cli.stack.components import MLFLOW, orders
+from include.evergreen.cli.stack import ports
+from include.evergreen.cli.stack.components import API_SERVER, MLFLOW, orders
 from include.evergreen.cli.stack.state import StackState, is_supervised, log_file, read_state
 from include.evergreen.errors import Unavailable
 
@@ -32,7 +34,15 @@ def problem(home: Path) -> str:
         part = state.components.get(order.name)
         if part is None or not psutil.pid_exists(part.pid):
             return f"{order.name} does not run"
+    for name, url in ((API_SERVER, state.airflow_url), (MLFLOW, state.mlflow_url)):
+        # Whoever else may answer at the address is not asked.
+        if name in state.components and not _is_ours(state.components[name].pid, url):
+            return f"{name} does not listen yet"
     return _silent_part(state)
+
+
+def _is_ours(pid: int, url: str) -> bool:
+    return ports.listens(pid, urlsplit(url).port or 0)
 
 
 def _silent_part(state: StackState) -> str:
@@ -83,7 +93,7 @@ def wait_until_up(home: Path, timeout_s: float) -> StackState:
             if not missing:
                 return state
         elif state is not None and state.failure:
-            raise Unavailable(f"{state.failure}\n{tail(home, 'db-migrate')}")
+            raise Unavailable(state.failure)
         time.sleep(0.3)
     part = missing.split()[0] if missing.endswith("does not run") else "supervisor"
     raise Unavailable(f"Not up after {timeout_s:.0f} s: {missing}.\n{tail(home, part)}")

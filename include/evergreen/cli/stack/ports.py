@@ -1,9 +1,20 @@
-"""Ports of 127.0.0.1: the usual one if nobody has it, else the next that is free."""
+"""Ports of 127.0.0.1: the usual one if nobody has it, else the next that is free.
+
+A server listens only many seconds after its port was chosen. Until then a lock keeps another stack
+of the same user from choosing it too.
+"""
 
 from __future__ import annotations
 
+import os
 import socket
+import tempfile
+from pathlib import Path
+from typing import TextIO
 
+import psutil
+
+from include.evergreen.cli.stack import locks
 from include.evergreen.errors import Unavailable
 
 HOST = "127.0.0.1"
@@ -22,9 +33,28 @@ def is_free(port: int) -> bool:
     return True
 
 
-def first_free(usual: int) -> int:
-    """`usual` or the first free port after it; the same on every call as long as nobody moves."""
+def reserve(usual: int, folder: Path | None = None) -> tuple[int, TextIO]:
+    """`usual` or the first free port after it, and the lock that reserves it until it is closed."""
+    folder = folder or Path(tempfile.gettempdir(), f"evergreen-ports-{os.getuid()}")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for port in range(usual, min(usual + SPAN, 65536)):
-        if is_free(port):
-            return port
+        lock = locks.take(folder / f"{port}.lock")
+        if lock is not None and is_free(port):
+            return port, lock
+        if lock is not None:
+            lock.close()
     raise Unavailable(f"Ports {usual} to {usual + SPAN - 1} of {HOST} are all taken; free one.")
+
+
+def listens(pid: int, port: int) -> bool:
+    """Whether this process, or one that descends from it, is who listens on the port."""
+    try:
+        process = psutil.Process(pid)
+        family = [process, *process.children(recursive=True)]
+        return any(
+            connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
+            for member in family
+            for connection in member.net_connections(kind="tcp")
+        )
+    except psutil.NoSuchProcess:
+        return False

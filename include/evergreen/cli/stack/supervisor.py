@@ -21,10 +21,17 @@ from typing import TextIO
 
 import psutil
 
-from include.evergreen.cli.stack import locks, processes
-from include.evergreen.cli.stack.components import MLFLOW, SCHEDULER, Order, migration, orders
+from include.evergreen.cli.stack import health, locks, processes
+from include.evergreen.cli.stack.components import (
+    API_SERVER,
+    MLFLOW,
+    SCHEDULER,
+    Order,
+    migration,
+    orders,
+)
 from include.evergreen.cli.stack.environment import stack_environment
-from include.evergreen.cli.stack.ports import HOST
+from include.evergreen.cli.stack.ports import HOST, is_free, reserve
 from include.evergreen.cli.stack.state import (
     SUPERVISOR_LOCK,
     Component,
@@ -34,6 +41,7 @@ from include.evergreen.cli.stack.state import (
 )
 from include.evergreen.settings import PROJECT_ROOT, load
 
+AIRFLOW_PORT, MLFLOW_PORT = 8080, 5000
 POLL_S = 0.3
 TASK_GRACE_S = 8.0  # the scheduler waits for its running tasks; what is cut off is tried again
 STOP_GRACE_S = 5.0
@@ -42,7 +50,7 @@ STEADY_S = 60.0  # who ran this long starts again without a pause
 LOG_BYTES = 20 * 2**20
 
 
-def supervise(home: Path, airflow_port: int, mlflow_port: int) -> int:
+def supervise(home: Path) -> int:
     """Detach, then run until SIGTERM. The parent returns at once; 1 if another supervisor runs."""
     if os.fork():
         return 0
@@ -50,7 +58,11 @@ def supervise(home: Path, airflow_port: int, mlflow_port: int) -> int:
     lock = _take_lock(home)
     if lock is None:
         return 1
-    with lock:
+    airflow_port, airflow_lock = reserve(AIRFLOW_PORT)
+    mlflow_port, mlflow_lock = (0, lock)
+    if not os.environ.get("EVERGREEN_MLFLOW_URI"):
+        mlflow_port, mlflow_lock = reserve(MLFLOW_PORT)
+    with lock, airflow_lock, mlflow_lock:
         Supervisor(home, airflow_port, mlflow_port).run()
     return 0
 
@@ -80,6 +92,7 @@ class Supervisor:
     def __init__(self, home: Path, airflow_port: int, mlflow_port: int) -> None:
         self._home = home
         self._env = stack_environment(home, airflow_port, mlflow_port, os.environ)
+        self._ports = {API_SERVER: airflow_port, MLFLOW: mlflow_port}
         self._children = [_Child(order) for order in orders(home, mlflow_port)]
         self._stopping = False
         self._since = psutil.Process().create_time()
@@ -124,8 +137,8 @@ class Supervisor:
         while process.poll() is None and not self._stopping:
             time.sleep(POLL_S)
         if process.returncode:
-            log = log_file(self._home, order.name)
-            self._publish(failure=f"Airflow's database could not be made; see {log}.")
+            said = health.tail(self._home, order.name)
+            self._publish(failure=f"Airflow's database could not be made.\n{said}")
             return False
         stamp.write_text(wanted, encoding="utf-8")
         return not self._stopping
@@ -155,6 +168,10 @@ class Supervisor:
         alive = [c.process.pid for c in self._children if c.process is not None]
         left = processes.orphans(os.getpid(), self._since, alive)
         processes.end(left, grace_s=0)
+        port = self._ports.get(child.order.name)
+        if port and not is_free(port):
+            self._publish(failure=f"Another program has taken port {port}: `make up` once more.")
+            self._stopping = True
         _say(
             f"{child.order.name} ended after {lived_s:.0f} s (status {code}); ended {len(left)} "
             f"processes that it left; it starts again in {pause:g} s"
