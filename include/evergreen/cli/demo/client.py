@@ -18,6 +18,7 @@ from include.evergreen.stages.bundle import raw_rows
 
 TIMEOUT_S = 30.0
 CONNECTIONS = 4
+PATIENCE_S = 180.0  # `make down` and `make up` in the middle of it
 _SPOOL_WAIT_S = 30.0
 
 
@@ -67,10 +68,20 @@ class Client:
             time.sleep(0.5)
 
     def _call(self, method: str, path: str, body: Any = None) -> Any:
-        try:
-            answer = self._http.request(method, self.endpoint + path, json=body, timeout=TIMEOUT_S)
-        except requests.RequestException as error:
-            raise Unavailable(f"The model does not answer at {self.endpoint}: {error}") from error
+        """The JSON of one call; a model that is being started again is waited for."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                answer = self._http.request(
+                    method, self.endpoint + path, json=body, timeout=TIMEOUT_S
+                )
+                break
+            except requests.RequestException as error:
+                if time.monotonic() > deadline:
+                    raise Unavailable(
+                        f"The model does not answer at {self.endpoint}: {error}"
+                    ) from error
+                time.sleep(0.5)
         if not answer.ok:
             raise Unavailable(
                 f"{method} {self.endpoint}{path}: {answer.status_code} {answer.text[:300]}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import logging
 import threading
 from collections.abc import Callable
 
@@ -18,6 +19,8 @@ def revive(settings: Settings, say: Callable[[str], None]) -> None:
     """Start what is live in the ledger and does not run: after `make down`, or a restart."""
     from include.evergreen.adapters.ledger import open_ledger
     from include.evergreen.adapters.runtime import runtime_of
+
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # a person at a terminal, not a task
     from include.evergreen.spec import load_specs
 
     ledger = open_ledger(settings.ledger_url)
