@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -190,3 +191,4 @@ def _conclude(
             snapshot.request_ids, snapshot.key, "lost", word.reason, clock()
         )
     resources.registry.finish_run(fitted.run_id, succeeded=True)
+    shutil.rmtree(training_folder(resources, snapshot), ignore_errors=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -97,7 +96,7 @@ def save_pyfunc(
         run_id=run_id,
         model_id=logged.model_id,
     )
-    with tempfile.TemporaryDirectory(prefix="evergreen-model-") as directory, _quietly():
+    with tempfile.TemporaryDirectory(prefix="evergreen-model-") as directory:
         folder = Path(directory) / "model"
         mlflow.pyfunc.save_model(
             folder,
@@ -111,11 +110,3 @@ def save_pyfunc(
         for cache in folder.rglob("__pycache__"):
             shutil.rmtree(cache)
         yield folder
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Without MLflow's advice to add a type hint: one would replace the signature given here."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*Add type hints to the `predict`", UserWarning)
-        yield
