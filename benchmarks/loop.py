@@ -3,7 +3,8 @@
 The peer is the very same stage functions, called one after another in one process that has all
 libraries imported, against the same MLflow server, with one `docker run` at the end (a process
 where there is no engine). Both sides birth new models of one spec from one file, in turn; each
-first births one that does not count. `--seconds` is the budget of the search.
+first births one that does not count. `--seconds` is the budget of the search, which one worker
+spends whole: with two, the peer would need two processes.
 
     python benchmarks/loop.py [--seconds 5 60] [--repeats 3] [--json FILE]
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import json
+import logging
 import os
 import shutil
 import statistics
@@ -30,6 +32,8 @@ import yaml
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT_ROOT))
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in the stack; read when libgomp loads
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 from benchmarks.in_process import land, run_loop_in_process  # noqa: E402
 from include.evergreen import settings as evergreen_settings  # noqa: E402
@@ -88,7 +92,7 @@ class Bench:
         document = yaml.safe_load(shipped.read_text())
         document["model"] = model
         document["data"]["landing"] = f"landing/{model}"
-        document["training"]["budget"] = {"trials": 10_000, "seconds": seconds, "workers": 2}
+        document["training"]["budget"] = {"trials": 10_000, "seconds": seconds, "workers": 1}
         document["monitoring"]["schedule"] = None
         document["deployment"] = {"runtime": runtime}
         folder = self.models / "peer" if peer else self.models
@@ -112,7 +116,8 @@ def running_bench(runs: list[tuple[str, int]], runtime: str) -> Iterator[Bench]:
         for model, _ in runs:
             stop_peer(bench, f"{model}_peer")
     finally:
-        bench.stack("down")
+        bench.stack("clean")
+        remove_images()
         shutil.rmtree(root, ignore_errors=True)
 
 
@@ -123,17 +128,37 @@ def stop_peer(bench: Bench, model: str) -> None:
         resources.runtime.remove(live.service, grace_s=2)
 
 
+def remove_images() -> None:
+    """The images of the models that were born here; none where there is no engine."""
+    docker = shutil.which("docker")
+    if docker is None:
+        return
+    listed = [docker, "images", "--quiet", "--filter", "reference=evergreen/model:loop_*"]
+    found = subprocess.run(listed, capture_output=True, text=True, check=False).stdout.split()
+    if found:
+        subprocess.run([docker, "rmi", "--force", *found], capture_output=True, check=False)
+
+
 def under_airflow(bench: Bench, model: str, timeout_s: float) -> float:
     """Seconds from the file's last rename to the version under the alias `staging`, live."""
     resources = bench.resources(model)
-    began = time.perf_counter()
+    began, landed_at = time.perf_counter(), dt.datetime.now(dt.UTC)
     land(resources, bench.file)
     while time.perf_counter() - began < timeout_s:
         if is_staged(resources, model, resources.ledger.deployment(model, "staging")):
-            return time.perf_counter() - began
+            wall = time.perf_counter() - began
+            print_milestones(resources, model, landed_at)
+            return wall
         time.sleep(POLL_S)
     story = "\n".join(f"{r.at} {r.kind}: {r.summary}" for r in resources.ledger.history(model, 40))
     raise TimeoutError(f"{model} was not staged within {timeout_s:.0f} s. So far:\n{story}")
+
+
+def print_milestones(resources: Resources, model: str, landed_at: dt.datetime) -> None:
+    """What the ledger recorded on the way, in seconds since the file landed."""
+    print(f"\nUnder Airflow, {model}:")
+    for row in sorted(resources.ledger.history(model, 40), key=lambda row: row.at):
+        print(f"  {(row.at - landed_at).total_seconds():8.2f}  {row.kind}: {row.summary}")
 
 
 def is_staged(resources: Resources, model: str, live: Deployment | None) -> bool:
@@ -192,6 +217,7 @@ def main() -> None:
     parser.add_argument("--runtime", choices=("auto", "docker", "process"), default="auto")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
+    logging.disable(logging.INFO)
     figures = measure(asked.seconds, asked.repeats, asked.runtime)
     print(f"\n{'':34}{'Airflow':>10}{'one process':>13}{'ratio':>8}   goal")
     for entry in figures:
