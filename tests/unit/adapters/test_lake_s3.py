@@ -6,63 +6,29 @@ thread of this process could never give them.
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import boto3
 import polars as pl
 import pytest
 
 from include.evergreen.adapters.lake import Lake
 from include.evergreen.errors import NotInLake
 from include.evergreen.settings import load
+from tests.s3_server import s3_client, s3_environment, s3_server
 
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    for _ in range(300):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                break
-        time.sleep(0.1)
-    yield f"http://127.0.0.1:{port}"
-    server.terminate()
-    server.wait()
+    with s3_server() as address:
+        yield address
 
 
 @pytest.fixture
 def lake(endpoint: str, tmp_path: Path) -> Lake:
-    boto3.client(
-        "s3",
-        endpoint_url=endpoint,
-        aws_access_key_id="testing",
-        aws_secret_access_key="testing",
-        region_name="us-east-1",
-    ).create_bucket(Bucket="rides")
-    return Lake(
-        load(
-            {
-                "EVERGREEN_HOME": str(tmp_path),
-                "EVERGREEN_LAKE_URI": "s3://rides/lake",
-                "EVERGREEN_S3_ENDPOINT_URL": endpoint,
-                "EVERGREEN_S3_ACCESS_KEY": "testing",
-                "EVERGREEN_S3_SECRET_KEY": "testing",
-                "EVERGREEN_S3_REGION": "us-east-1",
-            }
-        )
-    )
+    s3_client(endpoint).create_bucket(Bucket="rides")
+    home = {"EVERGREEN_HOME": str(tmp_path), "EVERGREEN_LAKE_URI": "s3://rides/lake"}
+    return Lake(load(home | s3_environment(endpoint)))
 
 
 def test_the_lake_lives_on_s3_too(lake: Lake):
