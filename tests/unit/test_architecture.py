@@ -1,6 +1,7 @@
 """The directions between layers hold, and each contract is seen to fail when broken."""
 
 import importlib
+import os
 import re
 import shutil
 import subprocess
@@ -33,7 +34,12 @@ BREAKS = {
 def lint(root: Path) -> subprocess.CompletedProcess[str]:
     executable = Path(sys.executable).with_name("lint-imports")
     return subprocess.run(
-        [executable, "--no-cache"], cwd=root, capture_output=True, text=True, check=False
+        [executable, "--no-cache"],
+        cwd=root,
+        env={**os.environ, "COLUMNS": "300"},  # it wraps the names of contracts otherwise
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 

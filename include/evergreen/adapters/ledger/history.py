@@ -89,7 +89,8 @@ def _decision(row: RowMapping) -> _Rows:
 
 def _training(row: RowMapping) -> _Rows:
     name = f"training {row['key'][:12]}"
-    rows = sum(row["snapshot"]["rows"].values())
+    parts = row["snapshot"]["rows"]
+    rows = parts.get("fitting") or sum(parts.values())  # fitting is all of them, the parts again
     details = {"key": row["key"], "mlflow_run_id": row["mlflow_run_id"]}
     why = row["snapshot"]["reason"]
     yield HistoryRow(row["opened_at"], "training", f"{name} of {rows:,} rows", why, details)
