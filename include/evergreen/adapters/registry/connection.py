@@ -75,7 +75,7 @@ class Connection:
             Unavailable: MLflow does not answer, or is overloaded.
             SettingsError: it does not let us in.
         """
-        with _environment, _set(self._variables):
+        with _environment, _pointed_at(self.uri, self._variables):
             try:
                 yield self.client
             except (MlflowException, *_AWAY) as error:
@@ -122,6 +122,18 @@ def without_login(uri: str) -> str:
     """The address without user and password."""
     parts = urlsplit(uri)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+@contextmanager
+def _pointed_at(uri: str, variables: dict[str, str]) -> Iterator[None]:
+    """What MLflow resolves without a client goes to `uri`, whatever another caller has set."""
+    before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
+    with _set(variables):
+        mlflow.set_tracking_uri(uri)
+        try:
+            yield
+        finally:
+            mlflow.set_tracking_uri(before)  # type: ignore[arg-type]
 
 
 @contextmanager

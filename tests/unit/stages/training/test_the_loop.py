@@ -118,6 +118,17 @@ def test_the_same_rows_spec_and_code_are_trained_once(bike, rides):
     assert bike.resources.ledger.pending_requests("bike_demand") == []
 
 
+def test_what_another_caller_told_mlflow_does_not_lead_a_training_astray(bike, rides, tmp_path):
+    elsewhere = f"sqlite:///{tmp_path / 'elsewhere.db'}"
+    mlflow.set_tracking_uri(elsewhere)
+    try:
+        bike.ingest(rides("2011-01-01", "2011-04-01"))
+        assert bike.train()[3] is not None
+        assert mlflow.get_tracking_uri() == elsewhere
+    finally:
+        mlflow.set_tracking_uri(None)
+
+
 def test_force_trains_the_same_rows_again_and_the_judge_still_decides(bike, rides):
     bike.change(training={"estimators": ["ridge"]})
     bike.ingest(rides("2011-01-01", "2011-04-01"))
