@@ -69,7 +69,7 @@ check: $(STAMP) ## What hooks and CI run, in under two minutes: lint, types, lay
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/codespell
-	@$(RUN) pytest -m 'not slow' tests/unit tests/dags
+	@$(RUN) pytest -n 2 -m 'not slow' tests/unit tests/dags
 
 fmt: $(STAMP) ## Format and fix what can be fixed by itself
 	@$(BIN)/ruff check --fix-only --quiet .
