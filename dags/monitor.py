@@ -40,7 +40,7 @@ def watch_drift(model: str) -> dict[str, Any]:
     return report.as_json()
 
 
-@kit.task(trigger_rule="none_failed")
+@kit.task(trigger_rule="all_done")
 def wake_training(model: str) -> int:
     from include.evergreen.stages import claim
 
@@ -50,7 +50,7 @@ def wake_training(model: str) -> int:
     return len(waiting)
 
 
-@kit.task(trigger_rule="none_failed")
+@kit.task(trigger_rule="all_done")
 def wake_deployment(model: str) -> int:
     from include.evergreen.stages import build
 

@@ -38,3 +38,35 @@ def shared_data() -> Path | None:
 def installation(tmp_path: Path) -> evergreen_settings.Settings:
     """Settings whose home is this test's own temporary folder."""
     return evergreen_settings.load({"EVERGREEN_HOME": str(tmp_path / "home")})
+
+
+#: Modules that start processes, servers or trainings. `make check` leaves them to `make test`,
+#: to stay under two minutes; inside a module a single test may be marked slow by itself.
+SLOW = (
+    "unit/adapters/ledger/",
+    "unit/adapters/test_drift_reports.py",
+    "unit/adapters/test_lake_s3.py",
+    "unit/adapters/test_landing_s3.py",
+    "unit/adapters/test_process_runtime.py",
+    "unit/adapters/test_registry.py",
+    "unit/adapters/test_studies.py",
+    "unit/cli/",
+    "unit/model_code/test_pyfunc.py",
+    "unit/serving/",
+    "unit/simulator/",
+    "unit/spec/test_infer",
+    "unit/stages/infer",
+    "unit/stages/test_drift_alarms.py",
+    "unit/stages/test_infer",
+    "unit/stages/test_monitor.py",
+    "unit/stages/training/",
+    "unit/test_loop_in_process.py",
+    "unit/test_triggers.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        place = item.path.relative_to(PROJECT_ROOT / "tests").as_posix()
+        if place.startswith(SLOW) or "postgresql" in item.name:
+            item.add_marker(pytest.mark.slow)

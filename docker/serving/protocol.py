@@ -9,11 +9,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
-from refusals import Refusal
+from refusals import FIELDS_SHOWN, Refusal
 
 Columns = dict[str, Sequence[Any]]
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
@@ -115,7 +116,7 @@ def _positional(names: Any, rows: Any, form: str) -> Columns:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise _wrong_shape(f"{form} whose column names are no list of texts")
     if len(set(names)) < len(names):
-        double = sorted({name for name in names if names.count(name) > 1})
+        double = sorted(name for name, times in Counter(names).items() if times > 1)
         raise _wrong_shape(
             f"{form} that names columns twice: {', '.join(map(_short, double[:10]))}"
         )
@@ -145,20 +146,20 @@ def _records(content: Any, contract: Mapping[str, Any]) -> Columns:
 
 def _refuse_ragged(rows: Sequence[Mapping[str, Any]]) -> None:
     allowed = "the same fields in every row, null where a value is missing"
-    fields: list[dict[str, Any]] = []
-    for name in dict.fromkeys(name for row in rows for name in row):
-        lacking = [index for index, row in enumerate(rows) if name not in row]
-        if lacking:
-            fields.append(
-                {
-                    "field": _short(name),
-                    "seen": f"nothing in {len(lacking)} of {len(rows)} rows",
-                    "allowed": allowed,
-                    "row": lacking[0],
-                    "rows": len(lacking),
-                }
-            )
-    names = ", ".join(field["field"] for field in fields[:10])
+    times = Counter(name for row in rows for name in row)
+    lacking = {name: len(rows) - n for name, n in times.items() if n < len(rows)}
+    fields: list[dict[str, Any]] = [
+        {
+            "field": _short(name),
+            "seen": f"nothing in {n} of {len(rows)} rows",
+            "allowed": allowed,
+            "rows": n,
+        }
+        for name, n in lacking.items()
+    ]
+    for field, name in zip(fields[:FIELDS_SHOWN], lacking, strict=False):
+        field["row"] = next(index for index, row in enumerate(rows) if name not in row)
+    names = ", ".join(str(field["field"]) for field in fields[:FIELDS_SHOWN])
     raise Refusal(422, f"{len(fields)} fields are not in every row: {names}.", fields)
 
 

@@ -100,7 +100,7 @@ def stage_dag(
         dagrun_timeout=timeout,
         params=dict(params or {}),
         tags=[f"model:{spec.model}", f"stage:{stage}", f"task:{spec.task}"],
-        on_failure_callback=notify.report_timeout,
+        on_failure_callback=notify.report_failed_run,
         default_args={
             "owner": spec.owner,
             "retries": RETRIES,

@@ -9,6 +9,7 @@ from include.evergreen.contracts import BuiltImage, Candidate
 from include.evergreen.errors import ArtifactRefused, InputError
 from include.evergreen.stages.fetch_bundle import fetch_bundle
 from include.evergreen.stages.resources import Resources
+from include.evergreen.stages.services import ENVIRONMENT
 from include.evergreen.stages.settle import settle_deployments
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,11 @@ def choose_version(
     settle_deployments(resources, now=now)
     if version is not None:
         return _recorded(resources, version)
-    waiting = resources.ledger.candidates_undeployed(resources.model)
+    waiting = [
+        candidate
+        for candidate in resources.ledger.candidates_undeployed(resources.model)
+        if _beat_what_is_live(resources, candidate, now)
+    ]
     if len(waiting) > 1:
         passed_over = ", ".join(f"v{candidate.version}" for candidate in waiting[1:11])
         log.info(
@@ -49,7 +54,11 @@ def build_image(resources: Resources, candidate: Candidate, *, now: dt.datetime)
             f"{candidate.model} v{candidate.version} was registered with manifest "
             f"{recorded.manifest_digest}, and asked for with {candidate.manifest_digest}."
         )
-    bundle = fetch_bundle(resources, candidate.version, recorded.manifest_digest)
+    try:
+        bundle = fetch_bundle(resources, candidate.version, recorded.manifest_digest)
+    except ArtifactRefused as error:
+        _give_up(resources, candidate, str(error), now)
+        raise
     image = resources.runtime.build(
         bundle,
         model=candidate.model,
@@ -60,6 +69,32 @@ def build_image(resources: Resources, candidate: Candidate, *, now: dt.datetime)
     resources.ledger.record_image(image, now)
     log.info("%s v%d: %s image %s", image.model, image.version, image.runtime, image.reference)
     return image
+
+
+def _beat_what_is_live(resources: Resources, candidate: Candidate, now: dt.datetime) -> bool:
+    """Whether the candidate was judged against the very version that answers now.
+
+    `train` and `deploy` run beside each other: a version may have gone live after the judge looked.
+    One that was never compared with it is given up; by hand it can still be staged.
+    """
+    live = resources.ledger.deployment(resources.model, ENVIRONMENT)
+    training = resources.ledger.training(candidate.training_key)
+    judged = training.judgement.champion_version if training and training.judgement else None
+    if live is None or judged == live.version:
+        return True
+    against = f"champion v{judged}" if judged is not None else "no champion"
+    why = f"judged against {against}, and v{live.version} is live now: they were never compared"
+    log.warning("%s v%d is not staged: %s", candidate.model, candidate.version, why)
+    _give_up(resources, candidate, why, now)
+    return False
+
+
+def _give_up(resources: Resources, candidate: Candidate, why: str, now: dt.datetime) -> None:
+    """Record that this version will not be staged by itself, so that nothing wakes for it again."""
+    name = f"{candidate.model} v{candidate.version}, never started"
+    ledger = resources.ledger
+    deployment = ledger.begin_deployment(candidate.model, candidate.version, ENVIRONMENT, name, now)
+    ledger.finish_deployment(deployment, "failed", why, (), now)
 
 
 def _recorded(resources: Resources, version: int) -> Candidate:

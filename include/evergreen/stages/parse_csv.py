@@ -103,15 +103,11 @@ class _Numbers:
         """The numbers of the next `count` rows. What is skipped before them is known already."""
         if not count:
             return pl.Series(ROW_NUMBER, [], pl.Int64)
-        numbers = np.arange(self._next, self._next + count, dtype=np.int64)
-        later: list[int] = []
-        for skipped in sorted(self._skipped):
-            if skipped > numbers[-1]:
-                later.append(skipped)
-            else:
-                numbers[numbers >= skipped] += 1
-        self._skipped = later
+        skipped = np.unique(np.asarray(self._skipped, dtype=np.int64))
+        everything = np.arange(self._next, self._next + count + len(skipped), dtype=np.int64)
+        numbers = np.setdiff1d(everything, skipped, assume_unique=True)[:count]
         self._next = int(numbers[-1]) + 1
+        self._skipped = skipped[skipped >= self._next].tolist()
         return pl.Series(ROW_NUMBER, numbers)
 
 

@@ -66,6 +66,7 @@ def _pointed_at(resources: Resources, alias: str) -> int | None:
 def _restart(resources: Resources, live: Deployment, now: dt.datetime) -> None:
     """Start the live service again if the machine or its process went down."""
     image = resources.ledger.image(live.model, live.version, live.service.runtime)
+    before = _live_record(resources)
     try:
         runtime = runtime_for(resources, live.service)
         if image is None or runtime.state(live.service) == "running":
@@ -88,8 +89,17 @@ def _restart(resources: Resources, live: Deployment, now: dt.datetime) -> None:
         live.version,
         service.endpoint,
     )
-    (record,) = resources.ledger.deployments(live.model, ["live"])
-    resources.ledger.record_service(record.id, service, now)
+    if before is None or _live_record(resources) != before:
+        log.warning("Another version went live meanwhile: %s is removed again.", service.name)
+        runtime.remove(service, grace_s=GRACE_S)
+        return
+    resources.ledger.record_service(before, service, now)
+
+
+def _live_record(resources: Resources) -> int | None:
+    """The id of the deployment that is live now."""
+    records = resources.ledger.deployments(resources.model, ["live"])
+    return records[0].id if records else None
 
 
 def _stop_replaced(resources: Resources, now: dt.datetime) -> None:

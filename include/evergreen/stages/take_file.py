@@ -161,6 +161,8 @@ def _unopened(file: LandedFile) -> str:
 
 def _known(origin: Origin, earlier: FileOutcome | None) -> FileOutcome:
     before = earlier or FileOutcome(origin.uri, origin.digest, "known")
+    if before.state == "stopped" and before.uri == origin.uri:
+        return before  # a retry after a crash: somebody still has to be told
     reason = f"The same content was {before.state} before, as {before.uri}; nothing was done."
     log.info("%s: %s", origin.uri, reason)
     return FileOutcome(

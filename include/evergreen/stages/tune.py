@@ -84,11 +84,17 @@ class _Worker:
         started = time.monotonic()
         ended: Counter[str] = Counter()
         self._release_earlier_tries()
-        while (ticket := self._take_ticket()) is not None:
+        while not self._is_judged() and (ticket := self._take_ticket()) is not None:
             ended[self._run_ticket(ticket)] += 1
         seconds = round(time.monotonic() - started, 3)
         log.info("Worker %s: %s in %.1f s", self._name, dict(ended), seconds)
         return {"worker": self._index, **{s: ended[s] for s in _LAST}, "seconds": seconds}
+
+    def _is_judged(self) -> bool:
+        """Whether a verdict stands: another trial could slip an unjudged recipe under it."""
+        record = self._ledger.training(self._snapshot.key)
+        word = record.judgement if record else None
+        return word is not None and word.verdict != "not_yet"
 
     def _open(self) -> dt.datetime:
         record = self._ledger.training(self._snapshot.key)

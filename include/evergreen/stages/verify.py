@@ -67,6 +67,7 @@ def _verify_candidate(
     except Exception as error:
         if not is_retryable(error):  # a retry finds the candidate by its name and goes on with it
             runtime.remove(service, grace_s=GRACE_S)
+            resources.ledger.finish_deployment(deployment, "failed", str(error), (), now)
         raise
     if failure is not None:
         runtime.remove(service, grace_s=GRACE_S)

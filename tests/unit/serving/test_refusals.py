@@ -290,3 +290,15 @@ def test_raw_garbage_on_the_socket_harms_nobody(service) -> None:
         thread.join()
     assert service.post({"inputs": good(service)}).status_code == 200
     assert "nobody foresaw" not in service.log.read_text()
+
+
+def test_a_megabyte_of_column_names_is_refused_without_counting_each_against_each(service):
+    began = time.monotonic()
+    names = [f"c{n}" for n in range(60_000)]
+    for document in (
+        {"dataframe_split": {"columns": [*names, "c0"], "data": []}},
+        {"dataframe_records": [{name: 1} for name in names[:9_000]]},
+    ):
+        answer = requests.post(f"{service.url}/invocations", json=document, timeout=30)
+        assert answer.status_code in (413, 422)
+    assert time.monotonic() - began < 20, "it once grew with the square"

@@ -133,7 +133,7 @@ def _pointed_at(uri: str, variables: dict[str, str]) -> Iterator[None]:
         try:
             yield
         finally:
-            mlflow.set_tracking_uri(before)  # type: ignore[arg-type]
+            mlflow.set_tracking_uri(before)
 
 
 @contextmanager

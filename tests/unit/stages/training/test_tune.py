@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from include.evergreen.contracts import Snapshot
+from include.evergreen.contracts import Judgement, Snapshot
 from include.evergreen.errors import TrainingFailed
 from include.evergreen.stages import scoring, tune
 from include.evergreen.stages.recipes import Kitchen
@@ -47,6 +47,7 @@ def states(bike, snapshot) -> list[str]:
     return [trial.state for trial in open_study(bike.resources, snapshot).trials()]
 
 
+@pytest.mark.slow
 def test_two_workers_of_which_one_is_killed_spend_exactly_the_budget(bike, rides):
     snapshot = frozen(bike, rides, budget={"trials": 7, "seconds": 600, "workers": 2})
     killed, other = start(bike, snapshot, 0, 0.5), start(bike, snapshot, 1, 0.1)
@@ -131,3 +132,11 @@ def test_all_trials_failing_is_an_error_that_names_the_reason(bike, rides, monke
     record = bike.resources.ledger.training(snapshot.key)
     assert record.state == "failed"
     assert len(bike.resources.ledger.pending_requests("bike_demand")) == 1, "they stay pending"
+
+
+def test_once_a_verdict_stands_no_further_trial_can_slip_another_recipe_under_it(bike, rides):
+    snapshot = frozen(bike, rides)
+    word = Judgement("won", "judged before its worker came back")
+    bike.resources.ledger.record_judgement(snapshot.key, word, tune.utc_now())
+    assert bike.tune(snapshot)["complete"] == 0
+    assert set(states(bike, snapshot)) <= {"waiting"}
