@@ -24,9 +24,6 @@ from include.evergreen.stages import ingest
 from include.evergreen.stages.resources import Resources
 from include.evergreen.triggers import LandingTrigger
 
-#: Waits for real polls of real landing zones: most of a minute in all.
-pytestmark = pytest.mark.slow
-
 SPEC = """
 model: demo
 task: regression

@@ -122,7 +122,6 @@ def test_access_denied_is_unreadable_and_a_server_error_is_retried(
             landing.download(file, tmp_path / "copy")
 
 
-@pytest.mark.slow
 def test_an_endpoint_that_is_down_is_unavailable(tmp_path: Path):
     down = load(
         {

@@ -21,9 +21,6 @@ from include.evergreen.adapters.runtime.process_runtime import ProcessRuntime
 from include.evergreen.contracts import BuiltImage
 from include.evergreen.errors import ArtifactRefused
 
-#: Starts and stops real processes in every test.
-pytestmark = pytest.mark.slow
-
 APP = """
 import argparse, json, os, resource, signal, socket, sys, time
 parser = argparse.ArgumentParser()

@@ -74,7 +74,6 @@ def log(made) -> str:
         ).model_uri
 
 
-@pytest.mark.slow
 def test_stock_mlflow_predicts_in_a_process_without_the_project(rides, tracking, tmp_path) -> None:
     uri = log(rides)
     rows = tmp_path / "rows.json"

@@ -60,7 +60,6 @@ def shuffled(rows: pl.DataFrame, size: int, seed: int) -> tuple[pl.DataFrame, pl
     return rows[order[: rows.height // 2]], rows[order[-size:]]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("size", [30, 300])
 @pytest.mark.parametrize("model", sorted(FILES))
 def test_shuffled_rows_hardly_ever_alarm(streams: dict[str, Stream], model: str, size: int):

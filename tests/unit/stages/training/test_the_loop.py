@@ -17,9 +17,6 @@ from include.evergreen.stages.bundle import columns_of, load_predictor
 from include.evergreen.stages.freeze import champion_of
 from include.evergreen.stages.training_steps import training_folder
 
-#: Searches, fits and registers for real in every test: a minute and a half in all.
-pytestmark = pytest.mark.slow
-
 LATER = dt.datetime(2030, 3, 2, tzinfo=dt.UTC)
 
 

@@ -47,7 +47,6 @@ def states(bike, snapshot) -> list[str]:
     return [trial.state for trial in open_study(bike.resources, snapshot).trials()]
 
 
-@pytest.mark.slow
 def test_two_workers_of_which_one_is_killed_spend_exactly_the_budget(bike, rides):
     snapshot = frozen(bike, rides, budget={"trials": 7, "seconds": 600, "workers": 2})
     killed, other = start(bike, snapshot, 0, 0.5), start(bike, snapshot, 1, 0.1)
