@@ -72,7 +72,7 @@ def down(settings: Settings, say: Say) -> None:
             _stop_supervisor(home)
         _end_remains(home)
         stopped = services.stop_all(settings)
-    models = f", and {stopped} served model{'s'[: stopped != 1]}" if stopped else ""
+    models = f", and {_counted(stopped)}" if stopped else ""
     say(f"Airflow and MLflow are stopped{models}. All data stays under {_short(home)}.")
 
 
@@ -105,7 +105,7 @@ def clean(settings: Settings, say: Say) -> None:
     down(settings, say)
     removed = services.remove_all(settings)
     shutil.rmtree(home)
-    say(f"Deleted {_short(home)}" + (f" and what served {removed} models." if removed else "."))
+    say(f"Deleted {_short(home)}" + (f" and {_counted(removed)}." if removed else "."))
 
 
 def open_api(home: Path) -> AirflowApi:
@@ -190,6 +190,10 @@ def _addresses(home: Path, state: StackState, what: str) -> str:
         f"  MLflow   {state.mlflow_url}\n"
         f"  Data     {_short(home)}   `make down` stops all of it"
     )
+
+
+def _counted(models: int) -> str:
+    return "the service of 1 model" if models == 1 else f"the services of {models} models"
 
 
 def _short(path: Path) -> str:
