@@ -162,7 +162,9 @@ class House:
         bundle = self.folder / f"training-{seed}" / "bundle"
         digest = write_bundle(bundle, self.resources.spec, seed, key)
         ledger.open_training(snapshot(model, key), "test", self.now())
-        ledger.record_judgement(key, Judgement("won", "the test says so"), self.now())
+        live = ledger.deployment(model, "staging")
+        word = Judgement("won", "the test says so", champion_version=live.version if live else None)
+        ledger.record_judgement(key, word, self.now())
         run = self.resources.registry.start_run(model, key, f"training {seed}")
         version = self.resources.registry.register(
             model,
