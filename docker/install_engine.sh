@@ -26,7 +26,6 @@ fi
 missing=()
 command -v dockerd >/dev/null || missing+=(docker.io)
 command -v iptables >/dev/null || missing+=(iptables)
-command -v docker >/dev/null || missing+=(docker.io)
 if [ "${#missing[@]}" -gt 0 ]; then
   command -v apt-get >/dev/null || fail "There is no apt-get: install a container engine by hand."
   echo "Installing ${missing[*]} …"
