@@ -23,7 +23,16 @@ TIME ?=
 KEY ?=
 TIMEOUT ?=
 TESTS ?=
-export MODEL DATA NAME TARGET TIME KEY TIMEOUT
+# Handed on under names of our own: a bare TIMEOUT in the environment is taken by the S3 client of
+# whatever is started from here, and an empty one stops it.
+unexport MODEL DATA NAME TARGET TIME KEY TIMEOUT
+export GIVEN_MODEL := $(MODEL)
+export GIVEN_DATA := $(DATA)
+export GIVEN_NAME := $(NAME)
+export GIVEN_TARGET := $(TARGET)
+export GIVEN_TIME := $(TIME)
+export GIVEN_KEY := $(KEY)
+export GIVEN_TIMEOUT := $(TIMEOUT)
 
 .PHONY: help setup demo up run down test check fmt model clean lock schema
 
@@ -55,7 +64,8 @@ up: $(STAMP) ## Start Airflow and MLflow (what is dead of them) and print the ad
 	@$(RUN) include.evergreen.cli.stack up
 
 run: $(STAMP) ## Put DATA into MODEL's landing zone and watch until it is in staging, or why not
-	@$(RUN) include.evergreen.cli.run --model "$$MODEL" --data "$$DATA" --timeout "$$TIMEOUT"
+	@$(RUN) include.evergreen.cli.run --model "$$GIVEN_MODEL" --data "$$GIVEN_DATA" \
+	    --timeout "$$GIVEN_TIMEOUT"
 
 down: $(STAMP) ## Stop Airflow, MLflow and the served models; all data stays
 	@$(RUN) include.evergreen.cli.stack down
@@ -76,8 +86,8 @@ fmt: $(STAMP) ## Format and fix what can be fixed by itself
 	@$(BIN)/ruff format .
 
 model: $(STAMP) ## Write the spec of a new model from a file: NAME= DATA= TARGET= [TIME=] [KEY=]
-	@$(RUN) include.evergreen.cli.new_model --name "$$NAME" --data "$$DATA" --target "$$TARGET" \
-	    --time "$$TIME" --key "$$KEY"
+	@$(RUN) include.evergreen.cli.new_model --name "$$GIVEN_NAME" --data "$$GIVEN_DATA" \
+	    --target "$$GIVEN_TARGET" --time "$$GIVEN_TIME" --key "$$GIVEN_KEY"
 
 clean: $(STAMP) ## Stop everything and delete .evergreen with all data in it
 	@$(RUN) include.evergreen.cli.stack clean

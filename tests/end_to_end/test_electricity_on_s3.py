@@ -75,6 +75,7 @@ def kill_scheduler(stack: Stack) -> None:
 
     def replaced() -> bool:
         now = read_state(stack.home)
-        return now is not None and now.components["scheduler"].pid != victim
+        scheduler = now.components.get("scheduler") if now else None  # absent while none runs
+        return scheduler is not None and scheduler.pid != victim
 
     wait_for("another scheduler", replaced, seconds=60)
