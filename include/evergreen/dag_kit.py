@@ -43,15 +43,6 @@ RETRY_DELAY = dt.timedelta(seconds=5)  # SIGKILL bypasses the retry rule: the de
 TRAINING_POOL = "training"
 CONTAINER_POOL = "containers"
 
-#: Setting -> the environment variables that win over its Airflow connection.
-_ENVIRONMENT = {
-    "ledger_url": ("EVERGREEN_LEDGER_URL",),
-    "mlflow_uri": ("EVERGREEN_MLFLOW_URI", "MLFLOW_TRACKING_URI"),
-    "s3": ("EVERGREEN_S3_ENDPOINT_URL", "EVERGREEN_S3_ACCESS_KEY"),
-    "docker_url": ("EVERGREEN_DOCKER_URL", "DOCKER_HOST"),
-    "alert_webhook": ("EVERGREEN_ALERT_WEBHOOK",),
-}
-
 
 class RetryWhatCanHelp(RetryPolicy):
     """Retries what a second try can mend, and fails the rest at once (`errors.is_retryable`)."""
@@ -159,7 +150,7 @@ def load_settings() -> settings.Settings:
     """Settings of this installation: environment first, then Airflow connections, then defaults."""
     values: dict[str, Any] = {}
     for setting, connection_id in settings.CONNECTIONS.items():
-        if any(os.environ.get(name) for name in _ENVIRONMENT[setting]):
+        if any(os.environ.get(name) for name in settings.ENVIRONMENT[setting]):
             continue
         try:
             connection = BaseHook.get_connection(connection_id)

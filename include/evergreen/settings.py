@@ -29,6 +29,16 @@ CONNECTIONS = {
 }
 
 
+#: Setting -> the environment variables that win over its Airflow connection.
+ENVIRONMENT = {
+    "ledger_url": ("EVERGREEN_LEDGER_URL",),
+    "mlflow_uri": ("EVERGREEN_MLFLOW_URI", "MLFLOW_TRACKING_URI"),
+    "s3": ("EVERGREEN_S3_ENDPOINT_URL", "EVERGREEN_S3_ACCESS_KEY"),
+    "docker_url": ("EVERGREEN_DOCKER_URL", "DOCKER_HOST"),
+    "alert_webhook": ("EVERGREEN_ALERT_WEBHOOK",),
+}
+
+
 @dataclass(frozen=True)
 class Settings:
     """One installation. Paths are absolute; URLs may carry a login and are never logged whole."""
