@@ -30,6 +30,8 @@ _LONGEST_S = 3600.0
 #: A scan that fails is tried again after the poll, then twice as long each time, up to this.
 _LONGEST_BACKOFF_S = 60.0
 _RELOAD_S = 5.0
+#: A look that comes early, because a file is due to have settled, is no closer than this.
+_SHORTEST_S = 0.1
 #: Files of one burst settle one after the other; their event waits for the last, but no longer.
 _HOLD_S = 10.0
 
@@ -42,7 +44,7 @@ class LandingTrigger(BaseEventTrigger):
         poll_s: seconds between two looks.
     """
 
-    def __init__(self, model: str, poll_s: float = 2.0) -> None:
+    def __init__(self, model: str, poll_s: float = 1.0) -> None:
         super().__init__()
         self.model = model
         self.poll_s = poll_s
@@ -78,8 +80,14 @@ class LandingTrigger(BaseEventTrigger):
                 yield TriggerEvent(
                     {"model": self.model, "files": len(due), "newest": newest.uri[-500:]}
                 )
+            await asyncio.sleep(self._pause_s(watch, failures))
+
+    def _pause_s(self, watch: _Watch, failures: int) -> float:
+        """Until the next look: sooner if a file will have settled by then, later after failures."""
+        if failures:
             backoff_s = min(self.poll_s * 2 ** min(failures, 10), _LONGEST_BACKOFF_S)
-            await asyncio.sleep(max(self.poll_s, backoff_s if failures else 0))
+            return max(self.poll_s, backoff_s)
+        return min(self.poll_s, max(watch.settles_in_s(), _SHORTEST_S))
 
 
 @dataclass
@@ -101,16 +109,24 @@ class _Watch:
     _told_at: float = 0.0
     _tell_again_s: float = _TELL_AGAIN_S
     _held_since: float | None = None
+    _settle_at: float = float("inf")
+
+    def settles_in_s(self) -> float:
+        """Seconds until the next growing file will have settled; infinite if none is growing."""
+        return self._settle_at - time.monotonic()
 
     def look(self) -> list[LandedFile]:
         """What an event is due for: all files that wait, if one of them was not told of yet."""
         now = time.monotonic()
+        self._settle_at = float("inf")
         resources = self._load(now)
         if resources is None:
             return []
         pending = self._pending(resources)
         settled = [file for file in pending if self._has_settled(resources, file, now)]
         self._seen = {file.uri: self._seen[file.uri] for file in pending}
+        growing = [self._seen[file.uri].since for file in pending if file not in settled]
+        self._settle_at = min(growing, default=float("inf")) + resources.spec.data.limits.settle_s
         return self._due(settled, len(pending) - len(settled), now)
 
     def _load(self, now: float) -> Resources | None:

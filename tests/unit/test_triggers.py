@@ -123,6 +123,18 @@ def test_what_ingest_took_does_not_fire_and_what_comes_later_does(world: World):
     assert [(event["files"], event["newest"][-5:]) for event in events] == [(1, "c.csv")]
 
 
+def test_a_file_that_has_settled_does_not_wait_for_the_next_poll(world: World):
+    world.land("a.csv")
+
+    async def first_event() -> float:
+        started = time.monotonic()
+        await anext(LandingTrigger("demo", poll_s=30).run())
+        return time.monotonic() - started
+
+    settle_s = world.resources.spec.data.limits.settle_s
+    assert settle_s <= asyncio.run(first_event()) < 10
+
+
 def test_a_quarantined_file_does_not_fire_again(world: World):
     (world.zone / "bad.csv").write_text("")
     (world.zone / "link.csv").symlink_to("/etc/passwd")

@@ -67,14 +67,22 @@ class ModelSpec(Section):
         }
 
     def training_digest(self) -> str:
-        """Sha256 (hex) over what changes a training: task, data, features, training and gates."""
-        return _digest(self.model_dump(mode="json", include=_TRAINING_SECTIONS))
+        """Sha256 (hex) over what changes a training: task, data, features, training and gates.
+
+        Not when files are looked for: a watcher that looks more often trains nothing.
+        """
+        document = self.model_dump(mode="json", include=_TRAINING_SECTIONS)
+        for field in ("schedule", "poll_s"):
+            document["data"].pop(field)
+        for field in _SETTLING:
+            document["data"]["limits"].pop(field)
+        return _digest(document)
 
     def contract_digest(self) -> str:
         """Sha256 (hex) over what decides which rows of a file are taken, and as what."""
         document = self.data.model_dump(mode="json", include=_CONTRACT_FIELDS)
         document["labels_key"] = self.data.labels.key if self.data.labels else None
-        for field in ("settle_s", "settle_timeout_s"):
+        for field in _SETTLING:
             document["limits"].pop(field)
         return _digest(document)
 
@@ -92,6 +100,7 @@ class ModelSpec(Section):
 
 
 _TRAINING_SECTIONS = {"task", "data", "features", "training", "gates"}
+_SETTLING = ("settle_s", "settle_timeout_s")
 _CONTRACT_FIELDS = {"columns", "time", "time_zone", "key", "target", "format", "limits"}
 
 

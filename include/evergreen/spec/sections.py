@@ -83,7 +83,7 @@ class Data(Section):
     )
     format: Literal["csv", "parquet", "jsonl"] = "csv"
     schedule: str | None = Field(default=None, description="A cron for ingest, beside the watcher.")
-    poll_s: float = Field(default=2.0, ge=0.2, le=3600, description="How often the watcher looks.")
+    poll_s: float = Field(default=1.0, ge=0.2, le=3600, description="How often the watcher looks.")
     time: ColumnName | None = None
     time_zone: str = Field(default="UTC", description="The zone of times written without one.")
     key: ColumnName | None = None
