@@ -10,6 +10,7 @@ from __future__ import annotations
 from sqlalchemy import (
     BigInteger,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -22,7 +23,7 @@ from sqlalchemy import (
 from include.evergreen.adapters.ledger.types import Document, Instant, Words
 
 #: The newest migration. A ledger at this revision is opened without importing Alembic.
-HEAD = "0001"
+HEAD = "0002"
 VERSION_TABLE = "evergreen_ledger_version"
 PREFIX = "evergreen_"
 
@@ -118,6 +119,7 @@ TRAININGS = Table(
     Column("judged_at", Instant),
     Column("registered_at", Instant),
     Column("failed_at", Instant),
+    Column("compute_seconds", Float),
     UniqueConstraint("model", "version"),
     Index(None, "model", "opened_at"),
 )
@@ -150,6 +152,16 @@ ORPHANS = Table(
     Column("study", Words, ForeignKey("evergreen_studies.study"), primary_key=True),
     Column("trial_number", Integer, primary_key=True, autoincrement=False),
     Column("reported_at", Instant),
+)
+
+LEASES = Table(
+    "evergreen_leases",
+    METADATA,
+    Column("subject", Words, primary_key=True),
+    Column("owner", Words, nullable=False),
+    Column("fence", Integer, nullable=False),
+    Column("taken_at", Instant, nullable=False),
+    Column("lease_until", Instant, nullable=False),
 )
 
 IMAGES = Table(
