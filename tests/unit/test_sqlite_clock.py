@@ -22,6 +22,7 @@ def test_a_run_due_a_moment_ago_is_due_within_the_same_second():
         due = connection.execute(sa.select(RUNS).where(RUNS.c.run_after <= sa.func.now())).all()
         assert [row.run_after for row in due] == [now - dt.timedelta(seconds=0.01)]
         read = connection.scalar(sa.select(sa.func.now()))
+    engine.dispose()
     assert read is not None
     assert abs(read.replace(tzinfo=dt.UTC) - now) < dt.timedelta(milliseconds=500)
 
