@@ -7,6 +7,7 @@ cost a task no more than two do. Everything heavy is imported inside the functio
 from __future__ import annotations
 
 import datetime as dt
+import json
 import logging
 import os
 from collections.abc import Callable, Mapping
@@ -17,6 +18,7 @@ from airflow.sdk import (
     AssetOrTimeSchedule,
     BaseHook,
     CronTriggerTimetable,
+    Variable,
     get_current_context,
     get_parsing_context,
 )
@@ -147,8 +149,13 @@ def resources(model: str) -> Resources:
 
 
 def load_settings() -> settings.Settings:
-    """Settings of this installation: environment first, then Airflow connections, then defaults."""
-    values: dict[str, Any] = {}
+    """Settings of this installation: environment first, then Airflow's own, then defaults.
+
+    Airflow's own are the connections of `settings.CONNECTIONS` and the variable
+    `evergreen_settings`.
+    """
+    written = Variable.get(settings.VARIABLE, default="{}")
+    values: dict[str, Any] = dict(settings.from_variable(_json(written)))
     for setting, connection_id in settings.CONNECTIONS.items():
         if any(os.environ.get(name) for name in settings.ENVIRONMENT[setting]):
             continue
@@ -160,9 +167,23 @@ def load_settings() -> settings.Settings:
     return settings.load(overrides=values)
 
 
+def _json(text: object) -> object:
+    """What a variable holds; text that is no JSON stays text."""
+    try:
+        return json.loads(text) if isinstance(text, str) else text
+    except ValueError:
+        return text
+
+
 def nothing_to_do(why: str) -> AirflowSkipException:
     """Raised when there is nothing to do: the task and what follows are skipped, no asset fires."""
     return AirflowSkipException(why)
+
+
+def show(name: str, text: str) -> str:
+    """Inside a task: put a line under the task's XComs in the UI; also a skipped task shows it."""
+    get_current_context()["ti"].xcom_push(key=name, value=text)
+    return text
 
 
 def params() -> dict[str, Any]:

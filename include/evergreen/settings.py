@@ -3,8 +3,9 @@
 Every value has an environment variable (`EVERGREEN_…`), and its default lies under one home
 folder, so that deleting the folder is a clean start. What carries a login (the ledger, MLflow,
 S3, the container engine, the webhook for alerts) may instead be an Airflow connection of the
-name given in `CONNECTIONS`; `dag_kit.load_settings` merges the two inside a task. Nothing here is
-read while a DAG file is parsed.
+name given in `CONNECTIONS`, and some that carry none may stand in the Airflow variable
+`evergreen_settings`; `dag_kit.load_settings` merges the three inside a task. Nothing here is read
+while a DAG file is parsed.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
+
+from include.evergreen.errors import SettingsError
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
@@ -36,6 +39,15 @@ ENVIRONMENT = {
     "s3": ("EVERGREEN_S3_ENDPOINT_URL", "EVERGREEN_S3_ACCESS_KEY"),
     "docker_url": ("EVERGREEN_DOCKER_URL", "DOCKER_HOST"),
     "alert_webhook": ("EVERGREEN_ALERT_WEBHOOK",),
+}
+
+
+#: The Airflow variable, a JSON object, and the settings it may name with what wins over each.
+VARIABLE = "evergreen_settings"
+VARIABLE_FIELDS = {
+    "lake_uri": "EVERGREEN_LAKE_URI",
+    "base_image": "EVERGREEN_BASE_IMAGE",
+    "mlflow_public_url": "EVERGREEN_MLFLOW_PUBLIC_URL",
 }
 
 
@@ -150,6 +162,27 @@ def from_connection(setting: str, connection: Connection) -> dict[str, Any]:
     if setting == "ledger_url":
         return {"ledger_url": _database_url(connection)}
     return {setting: _http_address(connection)}
+
+
+def from_variable(document: object, environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The fields of `Settings` that the Airflow variable carries, less those left blank.
+
+    Raises:
+        SettingsError: it is no JSON object, names something else, or a value is no text.
+    """
+    env = os.environ if environ is None else environ
+    if not isinstance(document, dict):
+        raise SettingsError(
+            f"The Airflow variable {VARIABLE} holds a {type(document).__name__}; a JSON object is "
+            'expected, such as {"lake_uri": "s3://bucket/lake"}.'
+        )
+    for name, value in document.items():
+        if name not in VARIABLE_FIELDS or not isinstance(value, str):
+            raise SettingsError(
+                f"The Airflow variable {VARIABLE} has {name!r}: {value!r}; it may hold texts named "
+                f"{', '.join(VARIABLE_FIELDS)}. What has a login is a connection."
+            )
+    return {n: v for n, v in document.items() if v and not env.get(VARIABLE_FIELDS[n])}
 
 
 def _http_address(connection: Connection) -> str:

@@ -86,7 +86,7 @@ class LandingTrigger(BaseEventTrigger):
         """Until the next look: sooner if a file will have settled by then, later after failures."""
         if failures:
             backoff_s = min(self.poll_s * 2 ** min(failures, 10), _LONGEST_BACKOFF_S)
-            return max(self.poll_s, backoff_s)
+            return float(max(self.poll_s, backoff_s))
         return min(self.poll_s, max(watch.settles_in_s(), _SHORTEST_S))
 
 

@@ -1,10 +1,11 @@
 """airflow_settings.yaml is in the Astro CLI's schema, holds no secret, and serves what we need."""
 
+import json
 from pathlib import Path
 
 import pytest
 
-from include.evergreen import settings
+from include.evergreen import dag_kit, settings
 from include.evergreen.cli.airflow_settings import SETTINGS_FILE, Connection, read_settings
 from include.evergreen.dag_kit import CONTAINER_POOL, TRAINING_POOL
 from include.evergreen.errors import SettingsError
@@ -34,6 +35,48 @@ def test_the_shipped_connections_say_nothing_and_so_leave_every_default() -> Non
             conn_id=conn_id, conn_type=body["conn_type"], extra=body.get("extra")
         )
         assert settings.from_connection(setting, blank) == {}, conn_id
+
+
+def test_the_shipped_variable_names_every_setting_it_may_hold_and_sets_none() -> None:
+    (variable,) = read_settings().airflow.variables
+    assert variable.variable_name == settings.VARIABLE
+    held = json.loads(str(variable.variable_value))
+    assert set(held) == set(settings.VARIABLE_FIELDS)
+    assert settings.from_variable(held, {}) == {}
+
+
+def test_the_environment_wins_over_the_variable() -> None:
+    held = {"lake_uri": "s3://bucket/lake", "base_image": "site/python:3.11"}
+    environment = {"EVERGREEN_BASE_IMAGE": "own:1"}
+    assert settings.from_variable(held, environment) == {"lake_uri": "s3://bucket/lake"}
+
+
+@pytest.mark.parametrize(
+    ("held", "said"),
+    [
+        ("s3://bucket", "holds a str; a JSON object is expected"),
+        ({"ledger_url": "sqlite:///x"}, "'ledger_url'.*What has a login is a connection"),
+        ({"lake_uri": 7}, "'lake_uri': 7; it may hold texts"),
+    ],
+)
+def test_what_the_variable_may_not_hold_is_refused(held: object, said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        settings.from_variable(held, {})
+
+
+def test_a_task_reads_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    stored = {"evergreen_settings": '{"lake_uri": "s3://bucket/lake"}'}
+
+    def get(key: str, default: str) -> str:  # Airflow names the second one, a dict does not
+        return stored.get(key, default)
+
+    monkeypatch.setattr(dag_kit.Variable, "get", get)
+    for names in settings.ENVIRONMENT.values():
+        monkeypatch.setenv(names[0], "sqlite:////tmp/none")  # no connection is asked for
+    assert dag_kit.load_settings().lake_uri == "s3://bucket/lake"
+    stored["evergreen_settings"] = "s3://bucket/lake"
+    with pytest.raises(SettingsError, match="a JSON object is expected"):
+        dag_kit.load_settings()
 
 
 def _read(tmp_path: Path, text: str) -> object:
