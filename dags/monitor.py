@@ -23,9 +23,14 @@ TIMEOUT = dt.timedelta(hours=1)
 
 @kit.task()
 def collect_requests(model: str) -> int:
-    from include.evergreen.stages import collect
+    from include.evergreen import notify
+    from include.evergreen.stages import collect, watch_service
 
-    return collect.collect_requests(kit.resources(model), now=kit.now())
+    resources = kit.resources(model)
+    trouble = watch_service.watch_service(resources, now=kit.now())
+    if trouble:
+        notify.tell(trouble)
+    return collect.collect_requests(resources, now=kit.now())
 
 
 @kit.task(links.DriftReportLink)

@@ -1,4 +1,4 @@
-"""Tells a webhook when a run failed, and says whether anybody has to get up.
+"""Tells a webhook when a run failed or a service is ill, and whether anybody has to get up.
 
 The address comes from the Airflow connection `evergreen_alerts` (or `EVERGREEN_ALERT_WEBHOOK`);
 without one nothing is sent and the log says so. The body is `{"text": …}`, which Slack,
@@ -44,10 +44,14 @@ def failure_text(context: Mapping[str, Any]) -> str:
 
 def report_failure(context: Mapping[str, Any]) -> None:
     """Airflow's `on_failure_callback`: post the failure where a webhook is configured."""
+    tell(failure_text(context))
+
+
+def tell(text: str) -> None:
+    """Post `text` where a webhook is configured, else say in the log that nobody was told."""
     from include.evergreen.dag_kit import load_settings
 
     webhook = load_settings().alert_webhook
-    text = failure_text(context)
     if not webhook:
         log.info("No alert sent, no webhook is configured (connection evergreen_alerts): %s", text)
         return

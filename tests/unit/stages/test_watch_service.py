@@ -1,0 +1,99 @@
+"""Whoever has to know hears of it once: a service that is silent, or that lost requests."""
+
+import datetime as dt
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from include.evergreen import settings
+from include.evergreen.contracts import RunningService
+from include.evergreen.stages.resources import Resources
+from include.evergreen.stages.watch_service import watch_service
+from tests.unit.stages import watched
+
+NOW = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
+
+
+class Service:
+    """Answers `/stats` as the serving app does, with counters that a test sets."""
+
+    def __init__(self) -> None:
+        self.spool = {"rows_dropped": 0, "last_error": ""}
+        service = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                body = json.dumps({"spool": service.spool}).encode()
+                self.send_response(200 if self.path == "/stats" else 404)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        self.thread.start()
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_port}"
+
+    def stop(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    service = Service()
+    yield service
+    service.stop()
+
+
+@pytest.fixture
+def resources(installation: settings.Settings, service: Service) -> Resources:
+    """A model whose version 1 is live as that service."""
+    resources = Resources(watched.spec(), installation)
+    name = "evergreen-rides-staging-v1"
+    number = resources.ledger.begin_deployment("rides", 1, "staging", name, NOW)
+    running = RunningService("1", name, "process", service.endpoint, "digest", "spool")
+    resources.ledger.record_service(number, running, NOW)
+    resources.ledger.finish_deployment(number, "live", "verified", (), NOW)
+    return resources
+
+
+def test_a_service_that_is_well_is_no_news(resources: Resources):
+    assert watch_service(resources, now=NOW) is None
+    assert resources.ledger.decisions("rides") == []
+
+
+def test_dropped_rows_are_told_once_for_each_loss(resources: Resources, service: Service):
+    service.spool = {"rows_dropped": 1200, "last_error": "No space left on device"}
+    told = watch_service(resources, now=NOW)
+    assert told is not None
+    assert "1,200 rows" in told
+    assert "No space left on device" in told
+    assert watch_service(resources, now=NOW) is None
+    service.spool["rows_dropped"] = 1300
+    assert "1,300 rows" in (watch_service(resources, now=NOW) or "")
+
+
+def test_a_silent_service_is_told_once_and_again_after_it_was_well(
+    resources: Resources, service: Service
+):
+    service.stop()
+    told = watch_service(resources, now=NOW)
+    assert told is not None
+    assert "does not answer" in told
+    assert "rides.deploy" in told
+    assert watch_service(resources, now=NOW) is None
+    (decision,) = resources.ledger.decisions("rides")
+    assert (decision.stage, decision.verdict) == ("service", "silent")
+
+
+def test_without_a_live_version_nothing_is_asked(installation: settings.Settings):
+    assert watch_service(Resources(watched.spec(), installation), now=NOW) is None
