@@ -1,7 +1,9 @@
 """Trains a challenger for everything that asks for one, and registers it only if it wins.
 
 **Wakes on** `<model>.data_ingested`, `<model>.retrain_requested`, the cron of `retrain.schedule`,
-or by hand. Whatever woke it, it reads *all* pending requests from the ledger.
+by hand, or `<model>.request_waiting`: a request whose event was lost, or whose cooldown or budget
+is over. Whatever woke it, it reads *all* pending requests from the ledger, and one policy decides.
+A "no" is a skipped run; the XCom `why` of `claim_requests` says the reason and until when.
 **Makes true** `<model>.candidate_registered`, when the challenger beat the champion on rows
 that neither has seen.
 
@@ -57,12 +59,13 @@ PARAMS = {
 
 @kit.task()
 def claim_requests(model: str) -> dict[str, Any]:
-    from include.evergreen.stages import claim
+    from include.evergreen.stages import claim, waiting
 
+    resources, now = kit.resources(model), kit.now()
     wanted = claim.Wanted.from_conf(kit.params(), run_id=kit.run_id(), run_type=kit.run_type())
-    claimed = claim.claim_requests(kit.resources(model), wanted, now=kit.now())
+    claimed = claim.claim_requests(resources, wanted, now=now)
     if claimed is None:
-        raise kit.nothing_to_do("Nothing to train for; the reason is in the ledger's decisions.")
+        raise kit.nothing_to_do(kit.show("why", waiting.why_not(resources.ledger, model, now)))
     return claimed.as_json()
 
 
@@ -131,7 +134,9 @@ for spec in kit.specs():
     with kit.stage_dag(
         spec,
         "train",
-        wakes_on=assets.data_ingested(name) | assets.retrain_requested(name),
+        wakes_on=assets.data_ingested(name)
+        | assets.retrain_requested(name)
+        | assets.request_waiting(name),
         cron=spec.retrain.schedule,
         doc=__doc__,
         timeout=TIMEOUT,

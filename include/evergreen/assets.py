@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from airflow.sdk import Asset, AssetWatcher
 
+from include.evergreen.request_trigger import RequestTrigger
 from include.evergreen.spec import ModelSpec
 from include.evergreen.triggers import LandingTrigger
 
@@ -27,6 +28,12 @@ def data_ingested(model: str) -> Asset:
 def retrain_requested(model: str) -> Asset:
     """The ledger holds a request that the retraining policy may grant."""
     return Asset(f"{model}.retrain_requested")
+
+
+def request_waiting(model: str) -> Asset:
+    """Fires when a request waits in the ledger and no other event will wake train for it."""
+    watcher = AssetWatcher(name=f"{model}.requests", trigger=RequestTrigger(model=model))
+    return Asset(f"{model}.request_waiting", watchers=[watcher])
 
 
 def candidate_registered(model: str) -> Asset:

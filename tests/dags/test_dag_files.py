@@ -101,7 +101,7 @@ def test_every_watcher_can_be_imported_by_a_triggerer(bag: DagBag) -> None:
                 assert trigger.serialize() == (classpath, arguments)
                 json.dumps(arguments)
                 found += 1
-    assert found == 2
+    assert found == 4
 
 
 def test_a_file_that_runs_inside_a_task_builds_only_that_task_s_dag(

@@ -36,7 +36,7 @@ def broken_rules(spec: ModelSpec) -> list[Problem]:
     """Every rule between fields that the spec breaks, empty if none."""
     rules: tuple[Callable[[ModelSpec], Iterator[Problem]], ...] = (
         columns, roles, target, places, _features, _computed,
-        _training, _estimators, _gates, _schedules, _monitoring,
+        _training, _estimators, _gates, _retrain, _schedules, _monitoring,
     )  # fmt: skip
     return list(itertools.chain.from_iterable(rule(spec) for rule in rules))
 
@@ -126,6 +126,14 @@ def _gates(spec: ModelSpec) -> Iterator[Problem]:
         yield Problem(("gates", "naive_baseline"), f"{baseline!r} does not fit {spec.task}")
     if baseline == "last_value" and spec.data.time is None:
         yield Problem(("gates", "naive_baseline"), "'last_value' needs data.time")
+
+
+def _retrain(spec: ModelSpec) -> Iterator[Problem]:
+    windows = spec.retrain.drift_windows
+    if windows.n > windows.of:
+        yield Problem(
+            ("retrain", "drift_windows", "n"), f"{windows.n} of {windows.of} windows cannot drift"
+        )
 
 
 def _schedules(spec: ModelSpec) -> Iterator[Problem]:

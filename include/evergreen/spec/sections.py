@@ -161,15 +161,55 @@ class Gates(Section):
     naive_baseline: Literal["mean", "majority", "last_value"] | None = None
 
 
+class DriftWindows(Section):
+    """Drift counts when `n` of the last `of` windows drifted."""
+
+    n: int = Field(default=1, ge=1, le=50)
+    of: int = Field(default=1, ge=1, le=50)
+
+
 class Retrain(Section):
-    """What may start a training."""
+    """What may start a training, how often, and at what cost."""
 
     on_new_data: bool = True
     min_new_rows: int = Field(
         default=1, ge=1, description="New rows since the last training, for new_data to count."
     )
     on_drift: bool = True
+    drift_windows: DriftWindows = Field(
+        default=DriftWindows(),
+        description="Drift counts when `n` of the champion's last `of` windows drifted.",
+    )
     schedule: str | None = None
+    cooldown_s: float = Field(
+        default=0.0,
+        ge=0,
+        le=30 * 86_400,
+        description="Pause after a training that was judged. A request by hand does not wait.",
+    )
+    daily_trainings: int = Field(
+        default=24, ge=1, le=1000, description="Trainings begun within any 24 hours."
+    )
+    daily_compute_seconds: float = Field(
+        default=86_400.0,
+        gt=0,
+        le=64 * 86_400,
+        description="Seconds that trials, fit and refit may take within any 24 hours, over all "
+        "workers. What was begun within it is finished.",
+    )
+    max_rejections: int = Field(
+        default=5,
+        ge=1,
+        le=1000,
+        description="After this many lost challengers in a row only a request by hand, a new "
+        "drift or a changed spec starts one, or time (rejection_pause_s).",
+    )
+    rejection_pause_s: float = Field(
+        default=86_400.0,
+        ge=0,
+        le=365 * 86_400,
+        description="One more try this long after the last of too many rejections.",
+    )
 
 
 class ServiceLevels(Section):

@@ -13,19 +13,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import polars as pl
-
 from include.evergreen.contracts import Claim, RequestReason, RetrainRequest, TrialBudget
 from include.evergreen.errors import InputError
-from include.evergreen.policy.retrain import RetrainDecision, RetrainRules, decide
+from include.evergreen.policy.governor import RetrainDecision, Situation, decide
 from include.evergreen.run_params import TrainParams, parse_conf
 from include.evergreen.stages.resources import Resources
+from include.evergreen.stages.retrain_facts import rules_of, situation_of
+from include.evergreen.stages.waiting import SEEN, STAGE, UNTIL
 
 log = logging.getLogger(__name__)
-
-STAGE = "train"
-#: States of a training in which its rows were judged, once and for all.
-_JUDGED = ("registered", "lost")
 
 
 @dataclass(frozen=True)
@@ -61,18 +57,29 @@ class Wanted:
 
 
 def claim_requests(resources: Resources, wanted: Wanted, *, now: dt.datetime) -> Claim | None:
-    """All pending requests, if the spec's rules grant a training now; None otherwise.
+    """All pending requests, if the governor grants a training now; None otherwise.
 
-    The "no" is recorded as a decision, and what was asked for stays pending.
+    The "no" is recorded as a decision (`why_not` says it), and what was asked for stays pending.
     """
     ledger, model = resources.ledger, resources.model
     if wanted.by_hand or wanted.force:
         _ask(resources, "manual", wanted, now)
     pending = ledger.pending_requests(model)
-    decision, counts = _decide(resources, pending, scheduled=wanted.scheduled, force=wanted.force)
+    decision, situation = _decide(resources, pending, wanted, now)
     log.info("%s: %s (%s), %d pending", model, decision.verdict, decision.reason, len(pending))
     ledger.record_decision(
-        model, STAGE, decision.verdict, decision.reason, {**counts, "pending": len(pending)}, now
+        model,
+        STAGE,
+        decision.verdict,
+        decision.reason,
+        {
+            "rows": situation.rows_total,
+            "rows_since": situation.rows_since,
+            "pending": len(pending),
+            SEEN: pending[-1].id if pending else 0,
+            UNTIL: decision.until.isoformat() if decision.until else None,
+        },
+        now,
     )
     if decision.verdict != "go":
         return None
@@ -95,57 +102,31 @@ def grantable_requests(resources: Resources, *, now: dt.datetime) -> list[Retrai
     None either where the last attempt stopped at "not yet" and no row came since: trying again
     would end the same.
     """
-    del now
     pending = resources.ledger.pending_requests(resources.model)
     if not pending or _waits_for_rows(resources):
         return []
-    decision, _ = _decide(resources, pending, scheduled=False, force=False)
+    decision, _ = _decide(resources, pending, Wanted(run_id=""), now)
     return pending if decision.verdict == "go" else []
 
 
 def _decide(
-    resources: Resources, pending: list[RetrainRequest], *, scheduled: bool, force: bool
-) -> tuple[RetrainDecision, dict[str, int]]:
-    spec, retrain = resources.spec, resources.spec.retrain
-    rules = RetrainRules(
-        on_new_data=retrain.on_new_data,
-        min_new_rows=retrain.min_new_rows,
-        on_drift=retrain.on_drift,
-        min_rows=spec.training.min_rows,
-    )
-    total, since = count_rows(resources)
+    resources: Resources, pending: list[RetrainRequest], wanted: Wanted, now: dt.datetime
+) -> tuple[RetrainDecision, Situation]:
+    as_in_spec = not wanted.force and wanted.trials is None and wanted.seconds is None
+    situation = situation_of(resources, pending, now, may_resume=as_in_spec)
     decision = decide(
         pending,
-        rules,
-        rows_total=total,
-        rows_since=since,
-        has_model=resources.ledger.latest_training(spec.model, "registered") is not None,
-        scheduled=scheduled,
-        force=force,
+        rules_of(resources),
+        situation,
+        scheduled=wanted.scheduled,
+        force=wanted.force,
     )
-    return decision, {"rows": total, "rows_since": since}
-
-
-def count_rows(resources: Resources) -> tuple[int, int]:
-    """Rows (labels, where they come later) ever ingested, and since the last judged training."""
-    model, ledger = resources.model, resources.ledger
-    judged = [ledger.latest_training(model, state) for state in _JUDGED]  # type: ignore[arg-type]
-    known = [record.snapshot for record in judged if record is not None]
-    if resources.spec.data.labels is None:
-        version = max((snapshot.data_version for snapshot in known), default=-1)
-        return ledger.rows_ingested(model), ledger.rows_since(model, version)
-    if resources.lake.version(model, "labels") is None:
-        return 0, 0
-    seen = max((snapshot.labels_version or -1 for snapshot in known), default=-1)
-    labels = resources.lake.scan(model, "labels")
-    counted = labels.select(pl.len(), (pl.col("_batch") > seen).sum().alias("since")).collect()
-    return int(counted["len"][0]), int(counted["since"][0])
+    return decision, situation
 
 
 def _waits_for_rows(resources: Resources) -> bool:
     """Whether the last decision was "not yet" for exactly the rows and spec there are now."""
-    decisions = resources.ledger.decisions(resources.model, limit=20)
-    last = next((d for d in decisions if d.stage in ("freeze", "judge")), None)
+    last = resources.ledger.last_decision(resources.model, "freeze", "judge")
     if last is None or last.verdict != "not_yet":
         return False
     return last.details.get("standing") == standing(resources)

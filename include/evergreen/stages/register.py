@@ -15,12 +15,13 @@ from typing import Any
 from include.evergreen.adapters.registry import CHALLENGER, RawColumn, RawColumns
 from include.evergreen.contracts import Candidate, Fitted, Judgement, Snapshot
 from include.evergreen.stages.bundle import read_manifest
+from include.evergreen.stages.charging import charging
+from include.evergreen.stages.leases import training_step
 from include.evergreen.stages.make_bundle import make_bundle
 from include.evergreen.stages.resources import Resources
 from include.evergreen.stages.search_spaces import Recipe
 from include.evergreen.stages.training_steps import (
     Clock,
-    recording_failure,
     training_folder,
     utc_now,
 )
@@ -45,7 +46,10 @@ def register_candidate(
     """
     if judgement.verdict != "won":
         return None
-    with recording_failure(resources, snapshot, clock):
+    with (
+        training_step(resources, snapshot, clock),
+        charging(resources, snapshot, "refit", clock),
+    ):
         record = resources.ledger.training(snapshot.key)
         if record is not None and record.candidate is not None:
             candidate = record.candidate

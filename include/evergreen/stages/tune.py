@@ -24,6 +24,7 @@ from include.evergreen.adapters.studies import Study, Trial
 from include.evergreen.contracts import Snapshot
 from include.evergreen.errors import ArtifactRefused, EvergreenError, LeaseLost
 from include.evergreen.stages import scoring
+from include.evergreen.stages.charging import charging
 from include.evergreen.stages.folds import Fold, make_folds
 from include.evergreen.stages.recipes import Kitchen, threads_of
 from include.evergreen.stages.resources import Resources
@@ -63,7 +64,10 @@ def run_worker(
         worker: the index of this worker; a retry carries the same one.
         clock: for leases and the shared deadline.
     """
-    with recording_failure(resources, snapshot, clock):
+    with (
+        recording_failure(resources, snapshot, clock),
+        charging(resources, snapshot, f"trials/{worker}", clock),
+    ):
         return _Worker(resources, snapshot, worker, clock).run()
 
 

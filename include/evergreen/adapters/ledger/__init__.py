@@ -16,20 +16,25 @@ from include.evergreen.adapters.ledger.files import Files
 from include.evergreen.adapters.ledger.history import History
 from include.evergreen.adapters.ledger.migrate import differences, is_current, upgrade
 from include.evergreen.adapters.ledger.records import (
+    ComputeCharge,
     Decision,
     DeploymentRecord,
+    EndedTraining,
     FileClaim,
     HistoryRow,
     Ticket,
     TrainingRecord,
 )
 from include.evergreen.adapters.ledger.requests import Requests
+from include.evergreen.adapters.ledger.spending import Spending
 from include.evergreen.adapters.ledger.tickets import Tickets
 from include.evergreen.adapters.ledger.trainings import Trainings
 
 __all__ = [
+    "ComputeCharge",
     "Decision",
     "DeploymentRecord",
+    "EndedTraining",
     "FileClaim",
     "HistoryRow",
     "Ledger",
@@ -42,7 +47,9 @@ _opened: dict[str, Ledger] = {}
 _opening = threading.Lock()
 
 
-class Ledger(Files, Requests, Decisions, Trainings, Tickets, Deployments, Drift, History):
+class Ledger(
+    Files, Requests, Decisions, Trainings, Spending, Tickets, Deployments, Drift, History
+):
     """The whole ledger, on one SQLite file or PostgreSQL database. Safe among threads, processes
     and forks; every method is one transaction.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import RowMapping, insert, select, update
 
 from include.evergreen.adapters.ledger.engine import Store
 from include.evergreen.adapters.ledger.records import Decision
@@ -62,4 +62,20 @@ class Decisions(Store):
         )
         with self._read() as connection:
             rows = connection.execute(statement).mappings().all()
-        return [Decision(**{key: row[key] for key in row if key != "id"}) for row in rows]
+        return [_decision(row) for row in rows]
+
+    def last_decision(self, model: str, *stages: str) -> Decision | None:
+        """What these stages decided last; None where none of them has decided yet."""
+        statement = (
+            select(DECISIONS)
+            .where(DECISIONS.c.model == model, DECISIONS.c.stage.in_(stages))
+            .order_by(DECISIONS.c.last_seen.desc(), DECISIONS.c.id.desc())
+            .limit(1)
+        )
+        with self._read() as connection:
+            row = connection.execute(statement).mappings().first()
+        return None if row is None else _decision(row)
+
+
+def _decision(row: RowMapping) -> Decision:
+    return Decision(**{key: row[key] for key in row if key != "id"})

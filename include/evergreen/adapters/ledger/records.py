@@ -70,6 +70,27 @@ class TrainingRecord:
     candidate: Candidate | None
     why: str | None
     opened_at: dt.datetime
+    compute_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class EndedTraining:
+    """A training that was registered or lost."""
+
+    key: str
+    state: Literal["registered", "lost"]
+    ended_at: dt.datetime
+    spec_digest: str
+
+
+@dataclass(frozen=True)
+class ComputeCharge:
+    """Seconds that one piece of work of a training took, as last charged at `at`."""
+
+    training_key: str
+    work: str
+    at: dt.datetime
+    seconds: float
 
 
 @dataclass(frozen=True)

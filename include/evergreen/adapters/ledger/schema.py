@@ -23,7 +23,7 @@ from sqlalchemy import (
 from include.evergreen.adapters.ledger.types import Document, Instant, Words
 
 #: The newest migration. A ledger at this revision is opened without importing Alembic.
-HEAD = "0002"
+HEAD = "0003"
 VERSION_TABLE = "evergreen_ledger_version"
 PREFIX = "evergreen_"
 
@@ -122,6 +122,18 @@ TRAININGS = Table(
     Column("compute_seconds", Float),
     UniqueConstraint("model", "version"),
     Index(None, "model", "opened_at"),
+)
+
+COMPUTE = Table(
+    "evergreen_compute",
+    METADATA,
+    Column("training_key", Words, primary_key=True),
+    Column("work", Words, primary_key=True),
+    Column("began_at", Instant, primary_key=True),
+    Column("model", Words, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("charged_at", Instant, nullable=False),
+    Index(None, "model", "charged_at"),
 )
 
 STUDIES = Table(

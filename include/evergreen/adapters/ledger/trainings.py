@@ -194,4 +194,5 @@ def _record(row: RowMapping) -> TrainingRecord:
         candidate=Candidate.from_json(row["candidate"]) if row["candidate"] else None,
         why=row["why"],
         opened_at=row["opened_at"],
+        compute_seconds=row["compute_seconds"] or 0.0,
     )

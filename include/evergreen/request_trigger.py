@@ -1,0 +1,95 @@
+"""Wakes train for what the ledger says is pending and nobody else will wake it for.
+
+Asset events are dropped (apache/airflow#56050), reach no paused DAG, and time sends none: a "no"
+that a cooldown or a budget caused ends in silence. This watcher looks at the ledger instead, so
+that it needs no cron, and survives any restart. Level-triggered: it tells again while nothing
+has changed, each time after a longer pause. Heavy modules are imported when it runs, in a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import logging
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow.triggers.base import BaseEventTrigger, TriggerEvent
+
+if TYPE_CHECKING:
+    from include.evergreen.adapters.ledger import Ledger
+
+log = logging.getLogger(__name__)
+
+POLL_S = 10.0
+_TELL_AGAIN_S = 60.0
+_LONGEST_S = 900.0
+
+
+class RequestTrigger(BaseEventTrigger):
+    """Watches the pending requests of one model.
+
+    Args:
+        model: the model's name.
+        poll_s: seconds between two looks.
+    """
+
+    def __init__(self, model: str, poll_s: float = POLL_S) -> None:
+        super().__init__()
+        self.model = model
+        self.poll_s = poll_s
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        return (
+            "include.evergreen.request_trigger.RequestTrigger",
+            {"model": self.model, "poll_s": self.poll_s},
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Yield an event whenever train should look and nobody says so to it, for ever."""
+        watch = _Watch(self.model)
+        while True:
+            try:
+                why = await asyncio.to_thread(watch.look)
+            except Exception as error:  # noqa: BLE001 - a trigger that ends never fires again
+                log.warning("Looking for requests of %s failed: %r", self.model, error)
+                why = ""
+            if why:
+                log.info("Train of %s is woken: %s", self.model, why)
+                yield TriggerEvent({"model": self.model, "why": why})
+            await asyncio.sleep(self.poll_s)
+
+
+@dataclass
+class _Watch:
+    """The memory between two looks. All of it may be lost."""
+
+    model: str
+    _ledger: Ledger | None = None
+    _told: tuple[int, str] | None = None
+    _told_at: float = 0.0
+    _tell_again_s: float = _TELL_AGAIN_S
+
+    def look(self) -> str:
+        """Why an event is due; empty where none is, or where it was told just before."""
+        if self._ledger is None:
+            from include.evergreen.adapters.ledger import open_ledger
+            from include.evergreen.dag_kit import load_settings
+
+            self._ledger = open_ledger(load_settings().ledger_url)
+        from include.evergreen.stages.waiting import unseen
+
+        why, standing = unseen(self._ledger, self.model, dt.datetime.now(dt.UTC))
+        return why if why and self._is_due(standing, time.monotonic()) else ""
+
+    def _is_due(self, standing: tuple[int, str], now: float) -> bool:
+        if standing != self._told:
+            self._tell_again_s = _TELL_AGAIN_S
+        elif now - self._told_at < self._tell_again_s:
+            return False
+        else:
+            self._tell_again_s = min(self._tell_again_s * 2, _LONGEST_S)
+        self._told, self._told_at = standing, now
+        return True
