@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 import polars as pl
 
+from include.evergreen.effects import effect
 from include.evergreen.errors import DriftReportFailed
 
 os.environ.setdefault("DO_NOT_TRACK", "1")
@@ -63,6 +64,7 @@ class WrittenReport:
     left_out: dict[str, str]
 
 
+@effect
 def write_report(
     reference: pl.DataFrame,
     current: pl.DataFrame,

@@ -14,7 +14,6 @@ import hashlib
 import io
 import logging
 import os
-import shutil
 import stat
 import uuid
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ import pyarrow.parquet as pq
 
 from include.evergreen.errors import FileRefused
 from include.evergreen.spec import Column, ModelSpec
+from include.evergreen.stages import spool_moves
 from include.evergreen.stages.resources import Resources
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,6 @@ MAX_SEGMENT_BYTES = 256 * 2**20
 MAX_SEGMENT_ROWS = 5_000_000
 MAX_SEGMENTS = 2_000
 _COLLECTING = ".collecting"
-_FILLING, _SEALED = "filling-", "sealed-"
 _TIME = pl.Datetime("us", "UTC")
 _TYPES: dict[str, pl.DataType] = {
     "float": pl.Float64(),
@@ -60,7 +59,7 @@ def collect_requests(resources: Resources, *, now: dt.datetime) -> int:
         return 0
     rows = 0
     _seal_waiting(resources, spool)
-    for folder in sorted((spool / _COLLECTING).glob(f"{_SEALED}*")):
+    for folder in sorted((spool / _COLLECTING).glob(f"{spool_moves.SEALED}*")):
         rows += _move_to_lake(resources, folder, now)
     return rows
 
@@ -73,13 +72,13 @@ def _seal_waiting(resources: Resources, spool: Path) -> None:
     waiting = [*_closed_segments(spool), *_left_behind(spool)]
     for start in range(0, len(waiting), MAX_SEGMENTS):
         name = uuid.uuid4().hex
-        filling = spool / _COLLECTING / f"{_FILLING}{name}"
-        filling.mkdir(parents=True)
+        filling = spool / _COLLECTING / f"{spool_moves.FILLING}{name}"
+        spool_moves.begin_folder(filling)
         gathered: set[str] = set()
         for segment in waiting[start : start + MAX_SEGMENTS]:
             _gather(resources, segment, filling, gathered)
         if gathered:
-            filling.rename(filling.with_name(f"{_SEALED}{name}"))
+            spool_moves.seal(filling)
         else:
             filling.rmdir()
 
@@ -99,7 +98,7 @@ def _closed_segments(spool: Path) -> list[Path]:
 
 def _left_behind(spool: Path) -> list[Path]:
     """Segments in folders that a crash left unsealed."""
-    return sorted((spool / _COLLECTING).glob(f"{_FILLING}*/*.parquet"))
+    return sorted((spool / _COLLECTING).glob(f"{spool_moves.FILLING}*/*.parquet"))
 
 
 def _gather(resources: Resources, segment: Path, filling: Path, gathered: set[str]) -> None:
@@ -108,25 +107,15 @@ def _gather(resources: Resources, segment: Path, filling: Path, gathered: set[st
         content = _read(segment)
         digest = hashlib.sha256(content).hexdigest()
         if digest in gathered or resources.ledger.segment_known(resources.model, digest):
-            segment.unlink(missing_ok=True)
+            spool_moves.forget_segment(segment)
             return
         read_segment(content, resources.spec)
-        segment.rename(filling / f"{digest}.parquet")
+        spool_moves.take_segment(segment, filling / f"{digest}.parquet")
         gathered.add(digest)
     except FileNotFoundError:
         log.info("Segment %s was taken by another run.", segment.name)
     except FileRefused as refusal:
-        _set_aside(segment, segment.parent, refusal)
-
-
-def _set_aside(segment: Path, folder: Path, refusal: FileRefused) -> None:
-    kept = folder / f"{segment.name}.refused"
-    try:
-        segment.rename(kept)
-    except FileNotFoundError:
-        return
-    log.warning("Segment %s is refused (%s): %s", segment, refusal.rule, refusal)
-    log.warning("It is kept as %s.", kept)
+        spool_moves.set_aside(segment, segment.parent, refusal)
 
 
 def _read(segment: Path) -> bytes:
@@ -158,7 +147,7 @@ def _move_to_lake(resources: Resources, folder: Path, now: dt.datetime) -> int:
             try:
                 yield read_segment(segment.read_bytes(), resources.spec)
             except FileRefused as refusal:  # the contract was changed since it was gathered
-                _set_aside(segment, folder.parent.parent, refusal)
+                spool_moves.set_aside(segment, folder.parent.parent, refusal)
 
     try:
         resources.lake.append_rows(
@@ -172,7 +161,7 @@ def _move_to_lake(resources: Resources, folder: Path, now: dt.datetime) -> int:
         return 0
     for digest, rows in counts.items():
         resources.ledger.record_segment(model, digest, rows, now)
-    shutil.rmtree(folder, ignore_errors=True)
+    spool_moves.forget_folder(folder)
     log.info("Collected %d served rows from %d segments.", sum(counts.values()), len(counts))
     return sum(counts.values())
 

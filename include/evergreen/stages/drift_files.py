@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from include.evergreen.contracts import DriftReport
+from include.evergreen.effects import effect
 from include.evergreen.stages.drift_page import PAGE, render_page
 from include.evergreen.stages.drift_statistics import ColumnPlan
 from include.evergreen.stages.drift_window import Window
@@ -32,6 +33,7 @@ def report_uri(resources: Resources, run_id: str, stamp: str) -> str:
     return (_directory(resources, stamp) / PAGE).as_uri()
 
 
+@effect
 def write_files(
     resources: Resources,
     report: DriftReport,
@@ -54,8 +56,8 @@ def write_files(
     directory = _directory(resources, marker["stamp"])
     directory.mkdir(parents=True, exist_ok=True)
     verdict = directory / VERDICT
-    verdict.write_text(json.dumps(report.as_json(), indent=1), encoding="utf-8")
-    (directory / PAGE).write_text(render_page(report, None, marker), encoding="utf-8")
+    _write(verdict, json.dumps(report.as_json(), indent=1))
+    _write(directory / PAGE, render_page(report, None, marker))
     files = [verdict, directory / PAGE]
     if marker["evidently"]:
         from include.evergreen.adapters import drift_reports  # slow to import, and may break
@@ -68,10 +70,15 @@ def write_files(
             drift_share=resources.spec.monitoring.min_drifted_columns / max(len(plans), 1),
             seed=resources.spec.training.seed,
         )
-        (directory / PAGE).write_text(render_page(report, written, marker), encoding="utf-8")
+        _write(directory / PAGE, render_page(report, written, marker))
         files += [written.html, written.json]
     resources.registry.log_report(report.run_id, files, f"drift/{marker['stamp']}")
     _forget_old(directory.parent)
+
+
+@effect
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
 
 
 def _directory(resources: Resources, stamp: str) -> Path:
@@ -96,6 +103,7 @@ def _shown(report: DriftReport, window: Window, plans: list[ColumnPlan]) -> list
     ]
 
 
+@effect
 def _forget_old(directory: Path) -> None:
     looks = sorted(path for path in directory.iterdir() if path.is_dir())
     for old in looks[:-KEPT]:

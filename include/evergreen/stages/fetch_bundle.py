@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from include.evergreen.effects import effect
 from include.evergreen.errors import ArtifactRefused
 from include.evergreen.model_code import predictor
 from include.evergreen.stages.resources import Resources
@@ -28,14 +29,20 @@ def fetch_bundle(resources: Resources, version: int, manifest_digest: str) -> Pa
             fetched = resources.registry.download_bundle(resources.model, version, Path(name))
             _check(fetched, manifest_digest)
             if not folder.is_dir():
-                fetched.rename(folder)
+                _put_in_place(fetched, folder)
     _check(folder, manifest_digest)
     return folder
 
 
+@effect
 def forget_bundles(resources: Resources) -> None:
     """Free the disk: the image holds a copy, and the registry the original."""
     shutil.rmtree(_bundles(resources), ignore_errors=True)
+
+
+@effect
+def _put_in_place(fetched: Path, folder: Path) -> None:
+    fetched.rename(folder)
 
 
 def _bundles(resources: Resources) -> Path:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from include.evergreen.stages.resources import Resources
 from include.evergreen.stages.scoring import Prediction
 from include.evergreen.stages.training_steps import (
     Clock,
+    forget_folder,
     greater_is_better,
     recording_failure,
     training_folder,
@@ -191,4 +191,4 @@ def _conclude(
             snapshot.request_ids, snapshot.key, "lost", word.reason, clock()
         )
     resources.registry.finish_run(fitted.run_id, succeeded=True)
-    shutil.rmtree(training_folder(resources, snapshot), ignore_errors=True)
+    forget_folder(resources, snapshot)

@@ -8,10 +8,12 @@ import logging
 import shutil
 import uuid
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from include.evergreen.contracts import Snapshot
+from include.evergreen.effects import effect
 from include.evergreen.errors import ArtifactRefused
 from include.evergreen.stages.bundle import contract_of, load_predictor, write_bundle
 from include.evergreen.stages.golden_rows import pick_golden_rows
@@ -37,12 +39,22 @@ def make_bundle(
     making = to.with_name(f".{to.name}-{uuid.uuid4().hex}")
     try:
         digest = _write(resources, snapshot, recipe, frame, making)
-        shutil.rmtree(to, ignore_errors=True)
-        making.rename(to)
+        _put_in_place(making, to)
     finally:
         shutil.rmtree(making, ignore_errors=True)
-    note.write_text(json.dumps({"recipe": dataclasses.asdict(recipe), "digest": digest}))
+    _note(note, {"recipe": dataclasses.asdict(recipe), "digest": digest})
     return digest
+
+
+@effect
+def _put_in_place(making: Path, to: Path) -> None:
+    shutil.rmtree(to, ignore_errors=True)
+    making.rename(to)
+
+
+@effect
+def _note(note: Path, content: dict[str, Any]) -> None:
+    note.write_text(json.dumps(content))
 
 
 def _made_before(folder: Path, note: Path, recipe: Recipe) -> str | None:
@@ -60,6 +72,7 @@ def _made_before(folder: Path, note: Path, recipe: Recipe) -> str | None:
     return digest
 
 
+@effect
 def _write(
     resources: Resources, snapshot: Snapshot, recipe: Recipe, frame: pl.DataFrame, to: Path
 ) -> str:

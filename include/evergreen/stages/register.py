@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from include.evergreen.stages.resources import Resources
 from include.evergreen.stages.search_spaces import Recipe
 from include.evergreen.stages.training_steps import (
     Clock,
+    forget_folder,
     recording_failure,
     training_folder,
     utc_now,
@@ -170,5 +170,5 @@ def _conclude(
     details = {"training": snapshot.key, "version": candidate.version}
     resources.ledger.record_decision(snapshot.model, STAGE, "registered", why, details, clock())
     resources.registry.finish_run(candidate.run_id, succeeded=True)
-    shutil.rmtree(training_folder(resources, snapshot), ignore_errors=True)
+    forget_folder(resources, snapshot)
     log.info("%s: registered %s", snapshot.model, why)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from include.evergreen.adapters.studies import Params, Study
 from include.evergreen.contracts import Snapshot
+from include.evergreen.effects import effect
 from include.evergreen.errors import EvergreenError
 from include.evergreen.policy.metrics import METRICS
 from include.evergreen.stages.resources import Resources
@@ -44,6 +46,12 @@ def open_study(
 def training_folder(resources: Resources, snapshot: Snapshot) -> Path:
     """This machine's own folder for a training; what it holds can be made or fetched again."""
     return resources.settings.work_dir / "trainings" / snapshot.model / snapshot.key
+
+
+@effect
+def forget_folder(resources: Resources, snapshot: Snapshot) -> None:
+    """Free the disk: MLflow has what is to be kept."""
+    shutil.rmtree(training_folder(resources, snapshot), ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ import pytest
 from include.evergreen import settings
 from include.evergreen.errors import FileRefused
 from include.evergreen.spec import ModelSpec
-from include.evergreen.stages import collect
+from include.evergreen.stages import collect, spool_moves
 from include.evergreen.stages.bundle import contract_of
 from include.evergreen.stages.collect import collect_requests, read_segment
 from include.evergreen.stages.resources import Resources
@@ -154,7 +154,7 @@ def test_a_crash_anywhere_loses_and_repeats_nothing(
         elif where == "record_segment":
             broken.setattr(type(resources.ledger), "record_segment", crash)
         else:
-            broken.setattr(collect.shutil, "rmtree", crash)
+            broken.setattr(spool_moves.shutil, "rmtree", crash)
         with pytest.raises(KeyboardInterrupt):
             collect_requests(resources, now=NOW)
     put(spool, "c.parquet", rows(1, first=5))

@@ -23,6 +23,7 @@ from deltalake.schema import PrimitiveType
 from deltalake.transaction import AddAction
 
 from include.evergreen.adapters.lake.storage import Storage
+from include.evergreen.effects import effect
 from include.evergreen.errors import SpecError, Unavailable
 
 BATCH = "_batch"
@@ -62,6 +63,7 @@ class Append:
         for part in self._parts:
             self._place.discard(part.name)
 
+    @effect
     def write(self, frame: pl.DataFrame) -> None:
         """Add rows to the append. `_batch` is set here, whatever the frame says."""
         if self.committed is not None or frame.is_empty():
@@ -73,6 +75,7 @@ class Append:
         if self._waiting_bytes >= PART_BYTES:
             self._write_part()
 
+    @effect
     def commit(self) -> int:
         """Make all that was written visible at once; the version at which it is."""
         if self.committed is not None:
@@ -98,6 +101,7 @@ class Append:
         self._batch = self._table.version() + 1
         self.committed = self._table.transaction_version(self._transaction)
 
+    @effect
     def _create(self, frame: pl.DataFrame) -> None:
         """An empty table first: two twins that create one with rows in it both succeed."""
         try:
@@ -152,6 +156,7 @@ class Append:
                 )
         return frame.with_columns(pl.col(narrow).cast(pl.Float64)) if narrow else frame
 
+    @effect
     def _widen(self, table: DeltaTable, names: list[str]) -> None:
         """Rewrite the table with integers turned into floats; older versions stay readable."""
         floats = pl.scan_delta(table, storage_options=self._place.polars_options).with_columns(
@@ -167,6 +172,7 @@ class Append:
             commit_properties=CommitProperties(max_commit_retries=0),
         )
 
+    @effect
     def _try_commit(self) -> bool:
         if self._table is None:
             return False

@@ -13,6 +13,7 @@ from typing import Any
 import boto3
 import polars as pl
 
+from include.evergreen.effects import effect, read
 from include.evergreen.settings import Settings
 
 _S3_OPTIONS = {
@@ -46,9 +47,11 @@ class Storage:
     def polars_options(self) -> dict[str, str] | None:
         return None if self.is_local else dict(self.options)
 
+    @read
     def inside(self, *names: str) -> Storage:
         return Storage("/".join((self.uri, *names)), self.options)
 
+    @effect
     def write_parquet(self, frame: pl.DataFrame, name: str) -> int:
         """Write one file of this place, whole or not at all; its size in bytes."""
         if not self.is_local:
@@ -69,11 +72,13 @@ class Storage:
             raise
         return size
 
+    @read
     def read_parquet(self, name: str) -> pl.DataFrame:
         return pl.read_parquet(
             f"{self.uri}/{name}", storage_options=self.polars_options, glob=False
         )
 
+    @effect
     def discard(self, name: str) -> None:
         """Remove a file that no commit names."""
         if self.is_local:

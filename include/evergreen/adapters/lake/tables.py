@@ -11,6 +11,7 @@ from deltalake import DeltaTable
 from include.evergreen.adapters.lake.append import Append
 from include.evergreen.adapters.lake.storage import Storage, lake_storage
 from include.evergreen.contracts import Part
+from include.evergreen.effects import effect, read
 from include.evergreen.errors import NotInLake
 from include.evergreen.settings import Settings
 
@@ -23,6 +24,7 @@ class Lake:
     def __init__(self, settings: Settings) -> None:
         self._root = lake_storage(settings)
 
+    @effect
     def append_rows(
         self, model: str, table: TableName, frames: Iterable[pl.DataFrame], *, transaction: str
     ) -> int:
@@ -39,6 +41,7 @@ class Lake:
                 append.write(frame)
             return append.commit()
 
+    @read
     def appending(self, model: str, table: TableName, *, transaction: str) -> Append:
         """An append whose rows are decided on before they are committed: a context manager.
 
@@ -46,6 +49,7 @@ class Lake:
         """
         return Append(self._table(model, table), transaction)
 
+    @read
     def version(self, model: str, table: TableName) -> int | None:
         """The newest version of a table; None where there is no such table yet."""
         place = self._table(model, table)
@@ -53,11 +57,13 @@ class Lake:
             return None
         return int(DeltaTable(place.uri, storage_options=place.delta_options).version())
 
+    @read
     def committed(self, model: str, table: TableName, transaction: str) -> int | None:
         """The version at which a transaction was committed; None if it was not."""
         with self.appending(model, table, transaction=transaction) as append:
             return append.committed
 
+    @read
     def scan(self, model: str, table: TableName, version: int | None = None) -> pl.LazyFrame:
         """The rows of a table, lazily, as they were at `version` (None: as they are now).
 
@@ -77,6 +83,7 @@ class Lake:
         )
         return pl.scan_delta(handle, storage_options=place.polars_options)
 
+    @read
     def latest_labels(self, model: str, key: str, version: int | None = None) -> pl.LazyFrame:
         """The labels table with one row a key: the one that arrived last wins.
 
@@ -88,10 +95,12 @@ class Lake:
             .unique(subset=[key], keep="last", maintain_order=True)
         )
 
+    @effect
     def put_part(self, model: str, training_key: str, part: Part, frame: pl.DataFrame) -> None:
         """Freeze one part of a snapshot, whole or not at all; the same again is harmless."""
         self._snapshot(model, training_key).write_parquet(frame, f"{part}.parquet")
 
+    @read
     def get_part(self, model: str, training_key: str, part: Part) -> pl.DataFrame:
         """One frozen part of a snapshot.
 

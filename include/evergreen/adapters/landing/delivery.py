@@ -14,11 +14,13 @@ from pathlib import Path
 from include.evergreen.adapters.landing.s3 import S3Landing
 from include.evergreen.adapters.landing.zone import CHUNK_BYTES, Landing
 from include.evergreen.contracts import LandedFile
+from include.evergreen.effects import effect
 from include.evergreen.errors import FileUnreadable, Unavailable
 
 _PARTIAL = ".partial"
 
 
+@effect
 def deliver(source: Path, landing: Landing, *, now: dt.datetime) -> tuple[LandedFile, str]:
     """Copy `source` into the zone; the file as the zone lists it, and the sha256 of its bytes.
 

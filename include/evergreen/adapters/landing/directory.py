@@ -14,6 +14,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from include.evergreen.adapters.landing.zone import Landing, is_ignored
 from include.evergreen.contracts import LandedFile
+from include.evergreen.effects import read
 from include.evergreen.errors import FileChanged, FileUnreadable
 
 MAX_DEPTH = 16
@@ -36,6 +37,7 @@ class DirectoryLanding(Landing):
         self.uri = directory
         self._root = Path(directory)
 
+    @read
     def list(self) -> list[LandedFile]:
         found = list(self._walk(self._root, 0)) if self._root.exists() else []
         return sorted(found, key=lambda file: (file.modified_at, file.uri))
@@ -71,6 +73,7 @@ class DirectoryLanding(Landing):
             else:
                 yield _landed(path, status, "too_deep")
 
+    @read
     @contextlib.contextmanager
     def open_binary(self, file: LandedFile) -> Iterator[BinaryIO]:
         path = self._path(file)

@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from include.evergreen.adapters.landing.zone import ByteStream, Landing, is_ignored
 from include.evergreen.contracts import LandedFile
+from include.evergreen.effects import effect, read
 from include.evergreen.errors import FileChanged, FileUnreadable, Unavailable
 
 _SAFE = "/-_.~=+@,:()!"
@@ -40,6 +41,7 @@ class S3Landing(Landing):
         self._bucket, _, self._prefix = uri.removeprefix("s3://").partition("/")
         self._access = access
 
+    @read
     def list(self) -> list[LandedFile]:
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self._bucket, Prefix=self._prefix
@@ -65,6 +67,7 @@ class S3Landing(Landing):
             fingerprint=f"{entry['Size']}-{etag}",
         )
 
+    @read
     @contextlib.contextmanager
     def open_binary(self, file: LandedFile) -> Iterator[ByteStream]:
         key = unquote(file.uri.removeprefix(f"s3://{self._bucket}/"))
@@ -76,6 +79,7 @@ class S3Landing(Landing):
             with contextlib.closing(answer["Body"]) as body:
                 yield body
 
+    @effect
     def upload(self, source: Path, name: str) -> None:
         """Put a file under the prefix, for a person; it appears whole."""
         prefix = f"{self._prefix.rstrip('/')}/" if self._prefix else ""

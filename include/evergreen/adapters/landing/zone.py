@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from include.evergreen.contracts import LandedFile
+from include.evergreen.effects import effect, read
 
 CHUNK_BYTES = 2**20
 #: Names that say "not ready" or "not for you": hidden files, markers, uploads under way.
@@ -38,6 +39,7 @@ class Landing(abc.ABC):
     atomic: bool
 
     @abc.abstractmethod
+    @read
     def list(self) -> list[LandedFile]:
         """Every file, oldest first (then by address). What must not be opened is marked `refused`.
 
@@ -46,6 +48,7 @@ class Landing(abc.ABC):
         """
 
     @abc.abstractmethod
+    @read
     def open_binary(self, file: LandedFile) -> AbstractContextManager[ByteStream]:
         """The bytes of a file that is still what was listed.
 
@@ -54,6 +57,7 @@ class Landing(abc.ABC):
             FileChanged: it was replaced, is growing, or is gone.
         """
 
+    @effect
     def download(self, file: LandedFile, to: Path) -> str:
         """Copy a file to `to`, readable to us alone; the sha256 (hex) of exactly what was written.
 

@@ -29,6 +29,7 @@ from include.evergreen.adapters.ledger.requests import Requests
 from include.evergreen.adapters.ledger.spending import Spending
 from include.evergreen.adapters.ledger.tickets import Tickets
 from include.evergreen.adapters.ledger.trainings import Trainings
+from include.evergreen.effects import effect, read
 
 __all__ = [
     "ComputeCharge",
@@ -54,18 +55,21 @@ class Ledger(
     and forks; every method is one transaction.
     """
 
+    @effect
     def migrate(self) -> None:
         """Bring the schema to its newest revision; one SELECT where it is there already."""
         with self._reachable():
             if not is_current(self._engine):
                 upgrade(self._engine)
 
+    @read
     def schema_differences(self) -> list[str]:
         """How the database differs from what the code wants; empty where it does not."""
         with self._reachable():
             return differences(self._engine)
 
 
+@effect
 def open_ledger(url: str) -> Ledger:
     """The ledger at this URL, migrated. One object a process and URL, also among threads."""
     with _opening:

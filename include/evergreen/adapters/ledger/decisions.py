@@ -10,11 +10,13 @@ from sqlalchemy import RowMapping, insert, select, update
 from include.evergreen.adapters.ledger.engine import Store
 from include.evergreen.adapters.ledger.records import Decision
 from include.evergreen.adapters.ledger.schema import DECISIONS
+from include.evergreen.effects import effect, read
 
 
 class Decisions(Store):
     """What the stages decided and why, including every 'no' and 'not yet'."""
 
+    @effect
     def record_decision(
         self,
         model: str,
@@ -52,6 +54,7 @@ class Decisions(Store):
                 )
             )
 
+    @read
     def decisions(self, model: str, limit: int = 50) -> list[Decision]:
         """The decisions seen last, newest first."""
         statement = (

@@ -13,6 +13,7 @@ from include.evergreen.adapters.ledger.engine import Store
 from include.evergreen.adapters.ledger.records import DeploymentRecord, DeploymentState
 from include.evergreen.adapters.ledger.schema import DEPLOYMENTS, IMAGES
 from include.evergreen.contracts import BuiltImage, Deployment, RunningService
+from include.evergreen.effects import effect, read
 from include.evergreen.errors import LeaseLost, LedgerConflict
 
 #: What a deployment in each state may still become; what is over stays as it is.
@@ -28,6 +29,7 @@ _NEXT: dict[str, frozenset[str]] = {
 class Deployments(Store):
     """Images built, services started, and which of them answers."""
 
+    @effect
     def record_image(self, image: BuiltImage, now: dt.datetime) -> None:
         """Remember the image of a version; one built later takes its place."""
         values = {"image": image.as_json(), "built_at": now}
@@ -41,6 +43,7 @@ class Deployments(Store):
                 key = {"model": image.model, "version": image.version, "runtime": image.runtime}
                 connection.execute(insert(IMAGES).values(**key, **values))
 
+    @read
     def image(self, model: str, version: int, runtime: str) -> BuiltImage | None:
         """The image recorded for a version; that it still exists is for the runtime to say."""
         statement = select(IMAGES.c.image).where(
@@ -50,6 +53,7 @@ class Deployments(Store):
             document = connection.execute(statement).scalar()
         return None if document is None else BuiltImage.from_json(document)
 
+    @effect
     def begin_deployment(
         self, model: str, version: int, environment: str, service_name: str, now: dt.datetime
     ) -> int:
@@ -92,6 +96,7 @@ class Deployments(Store):
             (number,) = result.inserted_primary_key or (0,)
             return int(number)
 
+    @effect
     def record_service(self, deployment_id: int, service: RunningService, now: dt.datetime) -> None:
         """Remember the service of a deployment that is not over.
 
@@ -104,6 +109,7 @@ class Deployments(Store):
                 raise _over(row, "a service is no longer wanted")
             _set(connection, deployment_id, service=service.as_json())
 
+    @effect
     def finish_deployment(
         self,
         deployment_id: int,
@@ -135,6 +141,7 @@ class Deployments(Store):
             else:
                 _set(connection, deployment_id, **values, ended_at=now)
 
+    @read
     def deployment(self, model: str, environment: str) -> Deployment | None:
         """What answers in an environment; None if nothing does."""
         statement = select(DEPLOYMENTS).where(
@@ -154,6 +161,7 @@ class Deployments(Store):
             deployed_at=row["live_at"].isoformat(),
         )
 
+    @read
     def deployments(
         self, model: str, states: Iterable[DeploymentState] | None = None
     ) -> list[DeploymentRecord]:
@@ -165,6 +173,7 @@ class Deployments(Store):
             rows = connection.execute(statement.order_by(DEPLOYMENTS.c.id.desc())).mappings().all()
         return [_record(row) for row in rows]
 
+    @read
     def service_of(self, deployment_id: int) -> RunningService | None:
         """The service recorded for a deployment; None if it never came to one."""
         with self._read() as connection:

@@ -12,11 +12,13 @@ from sqlalchemy import insert, select, update
 from include.evergreen.adapters.ledger.engine import Store
 from include.evergreen.adapters.ledger.schema import DRIFT_REPORTS, MONITORED, SEGMENTS
 from include.evergreen.contracts import DriftReport
+from include.evergreen.effects import effect, read
 
 
 class Drift(Store):
     """What monitoring has seen."""
 
+    @effect
     def record_drift(self, report: DriftReport, now: dt.datetime) -> None:
         """Keep a report; the very same one again is counted and not repeated."""
         document = report.as_json()
@@ -38,6 +40,7 @@ class Drift(Store):
                     )
                 )
 
+    @read
     def drift_reports(self, model: str, limit: int = 50) -> list[DriftReport]:
         """The reports seen last, newest first."""
         statement = (
@@ -49,6 +52,7 @@ class Drift(Store):
         with self._read() as connection:
             return [DriftReport.from_json(report) for report in connection.scalars(statement)]
 
+    @read
     def last_monitored(self, model: str) -> dict[str, Any] | None:
         """Up to where monitoring has looked; None before the first time."""
         statement = select(MONITORED.c.marker).where(MONITORED.c.model == model)
@@ -56,6 +60,7 @@ class Drift(Store):
             marker: dict[str, Any] | None = connection.execute(statement).scalar()
         return marker
 
+    @effect
     def set_last_monitored(self, model: str, marker: dict[str, Any], now: dt.datetime) -> None:
         """Remember up to where monitoring has looked."""
         values = {"marker": marker, "set_at": now}
@@ -64,6 +69,7 @@ class Drift(Store):
             if connection.execute(statement).rowcount == 0:
                 connection.execute(insert(MONITORED).values(model=model, **values))
 
+    @read
     def segment_known(self, model: str, digest: str) -> bool:
         """Whether this segment of served requests is in the lake already."""
         statement = select(SEGMENTS.c.digest).where(
@@ -72,6 +78,7 @@ class Drift(Store):
         with self._read() as connection:
             return connection.execute(statement).first() is not None
 
+    @effect
     def record_segment(self, model: str, digest: str, rows: int, now: dt.datetime) -> None:
         """Remember that a segment of served requests is in the lake; again is a no-op."""
         known = select(SEGMENTS.c.digest).where(

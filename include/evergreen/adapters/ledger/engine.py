@@ -29,6 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import ArgumentError, IntegrityError, InterfaceError, OperationalError
 
+from include.evergreen.effects import read
 from include.evergreen.errors import LedgerConflict, SettingsError, Unavailable
 
 #: How long a writer waits for another before it says that the ledger is not available.
@@ -59,6 +60,7 @@ class Store:
         """The ledger's URL without its password, for messages and logs."""
         return self._engine.url.render_as_string(hide_password=True)
 
+    @read
     def close(self) -> None:
         """Give all connections back. The ledger opens new ones if it is used again."""
         self._engine.dispose()

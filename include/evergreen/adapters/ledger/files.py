@@ -10,12 +10,14 @@ from include.evergreen.adapters.ledger.engine import Store
 from include.evergreen.adapters.ledger.records import FileClaim
 from include.evergreen.adapters.ledger.schema import FILES, LANDED
 from include.evergreen.contracts import FileOutcome
+from include.evergreen.effects import effect, read
 from include.evergreen.errors import LeaseLost
 
 
 class Files(Store):
     """Claims on files, their outcomes, and what of the landing zone has been dealt with."""
 
+    @effect
     def claim_file(
         self,
         model: str,
@@ -51,6 +53,7 @@ class Files(Store):
             )
             return FileClaim(fence, "new")
 
+    @effect
     def renew_file(
         self,
         model: str,
@@ -73,6 +76,7 @@ class Files(Store):
                 .values(lease_until=now + dt.timedelta(seconds=lease_s))
             )
 
+    @effect
     def finish_file(
         self,
         model: str,
@@ -104,6 +108,7 @@ class Files(Store):
                 )
             )
 
+    @effect
     def acknowledge_landed(
         self, model: str, uri: str, fingerprint: str, digest: str, now: dt.datetime
     ) -> None:
@@ -114,12 +119,14 @@ class Files(Store):
             if connection.execute(update(LANDED).where(place).values(**values)).rowcount == 0:
                 connection.execute(insert(LANDED).values(model=model, uri=uri, **values))
 
+    @read
     def acknowledged(self, model: str) -> dict[str, str]:
         """The fingerprint under which each landed file was last dealt with, by its address."""
         statement = select(LANDED.c.uri, LANDED.c.fingerprint).where(LANDED.c.model == model)
         with self._read() as connection:
             return {row.uri: row.fingerprint for row in connection.execute(statement)}
 
+    @read
     def file_outcomes(self, model: str, limit: int = 50) -> list[FileOutcome]:
         """What became of the files that were finished last, newest first."""
         statement = (
@@ -131,10 +138,12 @@ class Files(Store):
         with self._read() as connection:
             return [FileOutcome.from_json(outcome) for outcome in connection.scalars(statement)]
 
+    @read
     def rows_ingested(self, model: str) -> int:
         """Rows (not labels) appended for a model, ever."""
         return self._rows(model)
 
+    @read
     def rows_since(self, model: str, data_version: int) -> int:
         """Rows (not labels) appended by commits after this version of the table."""
         return self._rows(model, FILES.c.data_version > data_version)

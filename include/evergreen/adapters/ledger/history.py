@@ -17,6 +17,7 @@ from include.evergreen.adapters.ledger.schema import (
     REQUESTS,
     TRAININGS,
 )
+from include.evergreen.effects import read
 
 _Rows = Iterator[HistoryRow]
 
@@ -24,6 +25,7 @@ _Rows = Iterator[HistoryRow]
 class History(Store):
     """Reads across all subjects; writes nothing."""
 
+    @read
     def history(
         self, model: str, limit: int = 50, since: dt.datetime | None = None
     ) -> list[HistoryRow]:

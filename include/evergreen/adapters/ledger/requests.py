@@ -11,11 +11,13 @@ from sqlalchemy import insert, select, update
 from include.evergreen.adapters.ledger.engine import Store
 from include.evergreen.adapters.ledger.schema import REQUESTS
 from include.evergreen.contracts import RequestReason, RetrainRequest
+from include.evergreen.effects import effect, read
 
 
 class Requests(Store):
     """Requests to retrain. What is deferred simply stays pending; a 'not yet' is a decision."""
 
+    @effect
     def request_retrain(
         self,
         model: str,
@@ -39,6 +41,7 @@ class Requests(Store):
             (number,) = result.inserted_primary_key or (0,)
         return RetrainRequest(id=number, created_at=now.astimezone(dt.UTC).isoformat(), **values)
 
+    @read
     def pending_requests(self, model: str) -> list[RetrainRequest]:
         """Every request that no training has answered yet, oldest first."""
         statement = (
@@ -60,6 +63,7 @@ class Requests(Store):
             for row in rows
         ]
 
+    @effect
     def answer_requests(
         self,
         ids: Iterable[int],

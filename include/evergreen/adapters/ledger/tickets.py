@@ -17,12 +17,14 @@ from include.evergreen.adapters.ledger.engine import Store
 from include.evergreen.adapters.ledger.records import Ticket
 from include.evergreen.adapters.ledger.schema import ORPHANS, STUDIES, TICKETS
 from include.evergreen.contracts import TrialBudget
+from include.evergreen.effects import effect, read
 from include.evergreen.errors import LeaseLost, LedgerConflict
 
 
 class Tickets(Store):
     """The exact budget of a study, shared by its workers."""
 
+    @effect
     def open_study(
         self, study: str, budget: TrialBudget, now: dt.datetime, run: str = ""
     ) -> dt.datetime:
@@ -58,6 +60,7 @@ class Tickets(Store):
             )
             return deadline.astimezone(dt.UTC)
 
+    @effect
     def take_ticket(
         self, study: str, worker: str, now: dt.datetime, lease_s: float = 300
     ) -> int | None:
@@ -87,6 +90,7 @@ class Tickets(Store):
             )
             return int(number)
 
+    @effect
     def bind_trial(self, study: str, number: int, worker: str, trial_number: int) -> None:
         """Say which trial runs on a ticket, so that it can be told FAIL should its worker die.
 
@@ -99,6 +103,7 @@ class Tickets(Store):
                 update(TICKETS).where(_is(study, number)).values(trial_number=trial_number)
             )
 
+    @effect
     def renew_ticket(
         self, study: str, number: int, worker: str, now: dt.datetime, lease_s: float = 300
     ) -> None:
@@ -114,6 +119,7 @@ class Tickets(Store):
                 update(TICKETS).where(_is(study, number)).values(lease_until=lease_until)
             )
 
+    @effect
     def finish_ticket(
         self,
         study: str,
@@ -134,6 +140,7 @@ class Tickets(Store):
                     update(TICKETS).where(_is(study, number)).values(state=state, lease_until=None)
                 )
 
+    @effect
     def release_tickets(self, study: str, worker: str) -> int:
         """Give back what a worker that is known to be dead still holds, before its leases end."""
         with self._write("study", study) as connection:
@@ -142,6 +149,7 @@ class Tickets(Store):
             )
             return _free(connection, held)
 
+    @effect
     def orphaned_trials(self, study: str, now: dt.datetime) -> list[int]:
         """Trials of dead workers, each reported to one caller once: tell the study they failed.
 
@@ -155,6 +163,7 @@ class Tickets(Store):
             connection.execute(update(ORPHANS).where(*unreported).values(reported_at=now))
         return sorted(trials)
 
+    @read
     def tickets(self, study: str) -> list[Ticket]:
         """All tickets of a study by number; none where it was never opened."""
         statement = select(TICKETS).where(TICKETS.c.study == study).order_by(TICKETS.c.number)

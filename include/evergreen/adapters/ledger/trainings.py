@@ -11,12 +11,14 @@ from include.evergreen.adapters.ledger.engine import Store
 from include.evergreen.adapters.ledger.records import TrainingRecord, TrainingState
 from include.evergreen.adapters.ledger.schema import DEPLOYMENTS, TRAININGS
 from include.evergreen.contracts import Candidate, Judgement, Snapshot
+from include.evergreen.effects import effect, read
 from include.evergreen.errors import LedgerConflict
 
 
 class Trainings(Store):
     """Trainings from the frozen snapshot to the registered version."""
 
+    @effect
     def open_training(
         self, snapshot: Snapshot, run_id_owner: str, now: dt.datetime
     ) -> TrainingRecord:
@@ -48,12 +50,14 @@ class Trainings(Store):
                     _set(connection, snapshot.key, owner=run_id_owner, attempts=attempts)
             return _record(_known(connection, snapshot.key))
 
+    @effect
     def set_training_run(self, key: str, mlflow_run_id: str) -> None:
         """Remember the MLflow run of a training; the last one told stands."""
         with self._write("training", key) as connection:
             _known(connection, key)
             _set(connection, key, mlflow_run_id=mlflow_run_id)
 
+    @effect
     def record_judgement(self, key: str, judgement: Judgement, now: dt.datetime) -> Judgement:
         """Record the judge's word and return the one that stands: the first, unless 'not_yet'."""
         with self._write("training", key) as connection:
@@ -69,6 +73,7 @@ class Trainings(Store):
             )
         return judgement
 
+    @effect
     def record_candidate(self, candidate: Candidate, now: dt.datetime) -> None:
         """Record the version a won training was registered as; the same one again is a no-op.
 
@@ -101,6 +106,7 @@ class Trainings(Store):
                 registered_at=now,
             )
 
+    @effect
     def fail_training(self, key: str, why: str, now: dt.datetime) -> None:
         """Mark a training that stopped with an error. Its requests stay pending, and the next
         run resumes it; one that has its verdict or version keeps it.
@@ -109,12 +115,14 @@ class Trainings(Store):
             if _known(connection, key)["state"] in {"open", "won", "failed"}:
                 _set(connection, key, state="failed", why=why, failed_at=now)
 
+    @read
     def training(self, key: str) -> TrainingRecord | None:
         """The training of this key; None if none was opened."""
         with self._read() as connection:
             row = _row(connection, key)
         return None if row is None else _record(row)
 
+    @read
     def latest_training(
         self, model: str, state: TrainingState | None = None
     ) -> TrainingRecord | None:
@@ -127,6 +135,7 @@ class Trainings(Store):
             row = connection.execute(statement).mappings().first()
         return None if row is None else _record(row)
 
+    @read
     def snapshot_of_version(self, model: str, version: int) -> Snapshot | None:
         """The rows a registered version was made from; None if the ledger does not know it."""
         statement = select(TRAININGS.c.snapshot).where(
@@ -136,6 +145,7 @@ class Trainings(Store):
             document = connection.execute(statement).scalar()
         return None if document is None else Snapshot.from_json(document)
 
+    @read
     def candidates_undeployed(self, model: str) -> list[Candidate]:
         """Registered versions still to be tried, newest first.
 

@@ -21,6 +21,7 @@ import requests
 import urllib3
 from mlflow.exceptions import MlflowException, RestException
 
+from include.evergreen.effects import read
 from include.evergreen.errors import SettingsError, Unavailable
 from include.evergreen.settings import Settings
 
@@ -67,6 +68,7 @@ class Connection:
         """Use it inside a `calling` block only."""
         return mlflow.MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
 
+    @read
     @contextmanager
     def calling(self) -> Iterator[mlflow.MlflowClient]:
         """MLflow's client, with address and login in place; its errors become ours.

@@ -21,6 +21,7 @@ from mlflow.entities import LoggedModel
 from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
 
+from include.evergreen.effects import read
 from include.evergreen.settings import PROJECT_ROOT
 
 PYFUNC_FILE = PROJECT_ROOT / "include" / "evergreen" / "model_code" / "pyfunc.py"
@@ -51,6 +52,7 @@ class RawColumn:
     integer_values: bool = False
     required: bool = True
 
+    @read
     def spec(self, name: str) -> ColSpec:
         kind: ColumnType = "integer" if self.integer_values else self.type
         nullable = self.nullable and kind in {"integer", "boolean"}
@@ -65,6 +67,7 @@ class RawColumns:
     outputs: Mapping[str, RawColumn]
     example: Sequence[Mapping[str, Any]]
 
+    @read
     def signature(self) -> ModelSignature:
         """As MLflow has it: raw columns in, predictions out."""
         return ModelSignature(
@@ -72,6 +75,7 @@ class RawColumns:
             outputs=Schema([column.spec(name) for name, column in self.outputs.items()]),
         )
 
+    @read
     def example_frame(self) -> pd.DataFrame:
         """The example rows in the types of the signature."""
         frame = pd.DataFrame(

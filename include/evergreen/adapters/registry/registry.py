@@ -22,6 +22,7 @@ from include.evergreen.adapters.registry.versions import (
     our_tags,
     version_info,
 )
+from include.evergreen.effects import effect, read
 from include.evergreen.errors import ArtifactRefused
 
 CHALLENGER = "challenger"
@@ -33,6 +34,7 @@ _ABSENT = "RESOURCE_DOES_NOT_EXIST"
 class Registry(Runs):
     """Runs, versions and aliases of every model."""
 
+    @effect
     @calls_mlflow
     def register(
         self,
@@ -60,6 +62,7 @@ class Registry(Runs):
         self.set_alias(model, CHALLENGER, version)
         return version
 
+    @effect
     def _log_model(
         self, model: str, run_id: str, bundle: Path, columns: RawColumns, tags: Mapping[str, str]
     ) -> str:
@@ -82,6 +85,7 @@ class Registry(Runs):
         self._client.finalize_logged_model(logged.model_id, "READY")
         return str(logged.model_id)
 
+    @effect
     def _create_version(
         self, model: str, run_id: str, model_id: str, tags: Mapping[str, str]
     ) -> int:
@@ -95,6 +99,7 @@ class Registry(Runs):
         )
         return int(created.version)
 
+    @read
     @calls_mlflow
     def find_version(self, model: str, training_key: str) -> VersionInfo | None:
         """The version made by a training; the first, should there be two."""
@@ -104,6 +109,7 @@ class Registry(Runs):
         versions = sorted((version_info(v) for v in found), key=lambda info: info.version)
         return versions[0] if versions else None
 
+    @read
     @calls_mlflow
     def version_info(self, model: str, version: int) -> VersionInfo:
         """What a version says about itself.
@@ -121,6 +127,7 @@ class Registry(Runs):
                 "at a version that exists."
             ) from error
 
+    @read
     @calls_mlflow
     def version_of(self, model: str, alias: str) -> int | None:
         """The version under an alias; None where nothing is.
@@ -138,17 +145,20 @@ class Registry(Runs):
             return None
         return self.version_info(model, int(aliases[alias])).version
 
+    @effect
     @calls_mlflow
     def set_alias(self, model: str, alias: str, version: int) -> None:
         """Move an alias to a version."""
         self._client.set_registered_model_alias(model, alias, str(version))
 
+    @effect
     @calls_mlflow
     def set_version_tags(self, model: str, version: int, tags: Mapping[str, str]) -> None:
         """Add tags to a version."""
         for key, value in our_tags(tags).items():
             self._client.set_model_version_tag(model, str(version), key, value)
 
+    @effect
     @calls_mlflow
     def download_bundle(self, model: str, version: int, to: Path) -> Path:
         """The bundle of a version, as a folder inside the directory `to`.
@@ -162,6 +172,7 @@ class Registry(Runs):
             source = self._client.get_logged_model(model_id).artifact_location
         return self._download(f"{source}/artifacts/{BUNDLE}", to)
 
+    @read
     def model_url(self, model: str, version: int | None = None) -> str:
         """Where a person looks at a registered model, or one version of it."""
         end = f"/versions/{version}" if version is not None else ""

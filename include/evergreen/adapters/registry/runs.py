@@ -14,6 +14,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME, MLFLOW_SOURCE_NAME, MLFLOW
 
 from include.evergreen.adapters.registry.connection import Connection, calls_mlflow
 from include.evergreen.adapters.registry.versions import TRAINING_KEY, our_tags
+from include.evergreen.effects import effect, read
 from include.evergreen.settings import Settings
 
 EXISTS = "RESOURCE_ALREADY_EXISTS"
@@ -36,6 +37,7 @@ class Runs:
     def _client(self) -> mlflow.MlflowClient:
         return self._connection.client
 
+    @effect
     @calls_mlflow
     def experiment(self, model: str) -> str:
         """The id of the model's experiment, made where there is none."""
@@ -53,6 +55,7 @@ class Runs:
                 raise
             return str(self._client.get_experiment_by_name(model).experiment_id)
 
+    @read
     @calls_mlflow
     def find_run(self, model: str, training_key: str) -> str | None:
         """The run of a training; the first, should there be two."""
@@ -65,6 +68,7 @@ class Runs:
         )
         return str(found[0].info.run_id) if found else None
 
+    @effect
     @calls_mlflow
     def start_run(
         self, model: str, training_key: str, name: str, tags: Mapping[str, str] | None = None
@@ -83,6 +87,7 @@ class Runs:
         run = self._client.create_run(self.experiment(model), tags=ours, run_name=name)
         return str(run.info.run_id)
 
+    @effect
     @calls_mlflow
     def log_values(
         self,
@@ -101,6 +106,7 @@ class Runs:
             tags=[RunTag(k, v) for k, v in our_tags(tags or {}).items()],
         )
 
+    @effect
     @calls_mlflow
     def log_dataset(self, run_id: str, name: str, digest: str, source: str, rows: int) -> None:
         """The rows a run learned from: their digest over all of them, and where they lie.
@@ -116,28 +122,33 @@ class Runs:
         )
         self._client.log_inputs(run_id, [DatasetInput(dataset, [])])
 
+    @effect
     @calls_mlflow
     def log_report(self, run_id: str, local_files: Iterable[Path], artifact_path: str) -> None:
         """Upload files to a run, each under its own name in the folder `artifact_path`."""
         for file in local_files:
             self._client.log_artifact(run_id, str(file), artifact_path)
 
+    @effect
     @calls_mlflow
     def log_folder(self, run_id: str, folder: Path, artifact_path: str | None = None) -> None:
         """Upload a folder's content to a run: under `artifact_path`, or at its root."""
         self._client.log_artifacts(run_id, str(folder), artifact_path)
 
+    @effect
     @calls_mlflow
     def log_text(self, run_id: str, text: str, artifact_file: str) -> None:
         """Write one text file of a run."""
         self._client.log_text(run_id, text, artifact_file)
 
+    @effect
     @calls_mlflow
     def download_folder(self, run_id: str, artifact_path: str, to: Path) -> Path:
         """A folder of a run's artifacts, inside the directory `to`."""
         uri = f"{self._client.get_run(run_id).info.artifact_uri}/{artifact_path}"
         return self._download(uri, to)
 
+    @effect
     @calls_mlflow
     def finish_run(self, run_id: str, *, succeeded: bool) -> None:
         """End a run; again with the same word is harmless."""
@@ -151,6 +162,7 @@ class Runs:
             )
         )
 
+    @read
     def run_url(self, run_id: str) -> str:
         """Where a person looks at a run."""
         return f"{self._public_url}/#/experiments/{self._experiment_of(run_id)}/runs/{run_id}"

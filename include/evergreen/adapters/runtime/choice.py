@@ -14,12 +14,14 @@ from include.evergreen.adapters.runtime.docker_runtime import DockerRuntime
 from include.evergreen.adapters.runtime.interface import Runtime
 from include.evergreen.adapters.runtime.process_runtime import ProcessRuntime
 from include.evergreen.contracts import BuiltImage, RunningService
+from include.evergreen.effects import read
 from include.evergreen.errors import EvergreenError
 from include.evergreen.settings import Settings
 
 log = logging.getLogger(__name__)
 
 
+@read
 def open_runtime(choice: Literal["auto", "docker", "process"], settings: Settings) -> Runtime:
     """The runtime of the spec's choice.
 
@@ -40,6 +42,7 @@ def open_runtime(choice: Literal["auto", "docker", "process"], settings: Setting
     return runtime
 
 
+@read
 def runtime_of(thing: BuiltImage | RunningService, settings: Settings) -> Runtime:
     """The runtime an image or a service was made with, whatever the spec says by now."""
     return open_runtime(thing.runtime, settings)

@@ -17,6 +17,7 @@ from typing import Any
 from include.evergreen.adapters.runtime.docker_engine import engine_errors, unless_gone
 from include.evergreen.adapters.runtime.wheels import PROBE, Interpreter, download_wheels
 from include.evergreen.contracts import BuiltImage
+from include.evergreen.effects import effect, read
 from include.evergreen.errors import ArtifactRefused, EvergreenError, Unavailable
 from include.evergreen.settings import PROJECT_ROOT, Settings
 
@@ -57,6 +58,7 @@ class ServingImages:
         self._recipe = recipe
         self._engine = engine
 
+    @effect
     def serving(self) -> str:
         """The reference of the serving image, built now if this recipe has none yet.
 
@@ -77,6 +79,7 @@ class ServingImages:
             self._build_serving(reference, base, recipe)
         return reference
 
+    @effect
     def version(
         self, bundle: Path, *, model: str, version: int, manifest_digest: str, training_key: str
     ) -> BuiltImage:
@@ -100,6 +103,7 @@ class ServingImages:
         digest = self._inspect(reference)["Id"]
         return BuiltImage(model, version, "docker", reference, digest, manifest_digest)
 
+    @read
     def has(self, image: BuiltImage) -> bool:
         found = self._inspect(image.reference)
         return found is not None and found["Id"] == image.digest

@@ -22,6 +22,7 @@ from include.evergreen.adapters.runtime.interface import (
     service_name,
 )
 from include.evergreen.contracts import BuiltImage, RunningService
+from include.evergreen.effects import effect, read
 from include.evergreen.errors import Unavailable
 from include.evergreen.settings import Settings
 
@@ -41,9 +42,11 @@ class DockerRuntime:
         self._images = images
         self._installation = installation_id(settings)
 
+    @effect
     def prepare(self) -> None:
         self._images.serving()
 
+    @effect
     def build(
         self, bundle: Path, *, model: str, version: int, manifest_digest: str, training_key: str
     ) -> BuiltImage:
@@ -55,12 +58,15 @@ class DockerRuntime:
             training_key=training_key,
         )
 
+    @read
     def has(self, image: BuiltImage) -> bool:
         return self._images.has(image)
 
+    @read
     def name_of(self, order: ServiceOrder) -> str:
         return service_name(self._settings, order.image, order.environment)
 
+    @effect
     def start(self, order: ServiceOrder) -> RunningService:
         name = self.name_of(order)
         labels = hardening.labels(order, self._installation)
@@ -86,6 +92,7 @@ class DockerRuntime:
                 break
         return self._service(self._inspect(name) or {})
 
+    @read
     def state(self, service: RunningService) -> ServiceState:
         found = self._inspect(service.service_id)
         if found is None:
@@ -93,25 +100,30 @@ class DockerRuntime:
         state = found["State"]
         return "running" if state["Running"] and not state["Restarting"] else "stopped"
 
+    @effect
     def keep(self, service: RunningService) -> None:
         with engine_errors(f"set the restart policy of {service.name}"):
             self._engine.update_container(
                 service.service_id, restart_policy={"Name": "unless-stopped"}
             )
 
+    @effect
     def remove(self, service: RunningService, *, grace_s: float) -> None:
         self._remove(service.service_id, grace_s=grace_s)
 
+    @effect
     def stop(self, service: RunningService, *, grace_s: float) -> None:
         with engine_errors(f"stop {service.name}"):
             unless_gone(lambda: self._engine.stop(service.service_id, timeout=round(grace_s)))
 
+    @read
     def logs(self, service: RunningService, *, lines: int) -> str:
         said: list[bytes] = []
         with engine_errors(f"read the log of {service.name}"):
             unless_gone(lambda: said.append(self._engine.logs(service.service_id, tail=lines)))
         return b"".join(said).decode(errors="replace").strip()
 
+    @read
     def find(
         self, model: str | None = None, environment: Environment | None = None
     ) -> list[RunningService]:
@@ -144,6 +156,7 @@ class DockerRuntime:
             log.info("%s It is made anew.", error)
             return False
 
+    @effect
     def _create(self, name: str, order: ServiceOrder, labels: dict[str, str], port: int) -> str:
         with engine_errors(f"create {name}"):
             cpus = min(order.limits.cpus, float(self._engine.info()["NCPU"]))

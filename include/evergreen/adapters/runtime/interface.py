@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from include.evergreen.contracts import BuiltImage, RunningService
+from include.evergreen.effects import read
 from include.evergreen.errors import Unavailable
 from include.evergreen.settings import Settings
 
@@ -84,11 +85,13 @@ class Runtime(Protocol):
         """This installation's services, running or not."""
 
 
+@read
 def installation_id(settings: Settings) -> str:
     """Eight hex digits that keep apart two installations that share an engine or a machine."""
     return hashlib.sha256(str(settings.home).encode()).hexdigest()[:8]
 
 
+@read
 def service_name(settings: Settings, image: BuiltImage, environment: Environment) -> str:
     """Where this image answers: the same name in every try, another for any other image.
 

@@ -36,6 +36,7 @@ from include.evergreen.adapters.runtime.interface import (
     service_name,
 )
 from include.evergreen.contracts import BuiltImage, RunningService
+from include.evergreen.effects import effect, read
 from include.evergreen.errors import ArtifactRefused, Unavailable
 from include.evergreen.settings import Settings
 
@@ -54,9 +55,11 @@ class ProcessRuntime:
         self._settings = settings
         self._recipe = recipe
 
+    @effect
     def prepare(self) -> None:
         """Nothing: the app runs on the libraries of this very environment."""
 
+    @effect
     def build(
         self,
         bundle: Path,
@@ -77,19 +80,21 @@ class ProcessRuntime:
                 made.mkdir()
                 copy_readable(bundle, made / "bundle")
                 copy_readable(self._recipe, made / "app")
-                shutil.rmtree(folder, ignore_errors=True)
-                made.rename(folder)
+                _put_in_place(made, folder)
         return image
 
+    @read
     def has(self, image: BuiltImage) -> bool:
         manifest = Path(image.reference) / "bundle" / "manifest.json"
         if not manifest.is_file():
             return False
         return hashlib.sha256(manifest.read_bytes()).hexdigest() == image.manifest_digest
 
+    @read
     def name_of(self, order: ServiceOrder) -> str:
         return service_name(self._settings, order.image, order.environment)
 
+    @effect
     def start(self, order: ServiceOrder) -> RunningService:
         folder = Path(order.image.reference)
         if not self.has(order.image):
@@ -124,28 +129,33 @@ class ProcessRuntime:
         self._spawn(order_file, env, order.limits.memory_mib * 2**20, port)
         return self._service(order_file)
 
+    @read
     def state(self, service: RunningService) -> ServiceState:
         for order_file in self._orders(service):
             return "running" if self._process(order_file) else "stopped"
         return "gone"
 
+    @effect
     def keep(self, service: RunningService) -> None:
         log.info(
             "%s is a plain process: after a restart the next deploy run starts it.", service.name
         )
 
+    @effect
     def remove(self, service: RunningService, *, grace_s: float) -> None:
         self.stop(service, grace_s=grace_s)
         for order_file in self._orders(service):
             order_file.with_suffix(".pid").unlink(missing_ok=True)
             order_file.unlink(missing_ok=True)
 
+    @effect
     def stop(self, service: RunningService, *, grace_s: float) -> None:
         for order_file in self._orders(service):
             process = self._process(order_file)
             if process is not None:
                 _end(process, grace_s)
 
+    @read
     def logs(self, service: RunningService, *, lines: int) -> str:
         for order_file in self._orders(service):
             path = order_file.with_suffix(".log")
@@ -154,6 +164,7 @@ class ProcessRuntime:
                 return "\n".join(said.splitlines()[-lines:])
         return ""
 
+    @read
     def find(
         self, model: str | None = None, environment: Environment | None = None
     ) -> list[RunningService]:
@@ -170,6 +181,7 @@ class ProcessRuntime:
         found = self._settings.services_dir.glob("*/v*/*.json")
         return [path for path in found if _read(path).get("name") == service.name]
 
+    @effect
     def _spawn(self, order_file: Path, env: dict[str, str], memory: int, port: int) -> None:
         pid_file = order_file.with_suffix(".pid")
         app = order_file.parent / "app" / "app.py"
@@ -218,6 +230,13 @@ class ProcessRuntime:
         )
 
 
+@effect
+def _put_in_place(made: Path, folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    made.rename(folder)
+
+
+@effect
 def _end(process: psutil.Process, grace_s: float) -> None:
     with contextlib.suppress(psutil.NoSuchProcess):
         process.terminate()
@@ -239,6 +258,7 @@ def _read(path: Path) -> dict[str, Any]:
     return dict(document)
 
 
+@effect
 def _write(path: Path, document: dict[str, Any]) -> None:
     unfinished = path.with_suffix(".writing")
     unfinished.write_text(json.dumps(document, indent=1), encoding="utf-8")

@@ -12,6 +12,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from include.evergreen.effects import read
 from include.evergreen.errors import ArtifactRefused, Unavailable
 
 #: Printed by the interpreter of an image: its version, machine and C library.
@@ -32,6 +33,7 @@ class Interpreter:
     glibc_minor: int
 
     @classmethod
+    @read
     def from_probe(cls, output: str) -> Interpreter:
         """Read what `PROBE` printed.
 

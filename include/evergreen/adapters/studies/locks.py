@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from include.evergreen.effects import effect, read
+
 
 class JournalLock:
     """Optuna's own locks are files that stay when their holder is killed; this one does not."""
@@ -17,12 +19,14 @@ class JournalLock:
         self._journal = journal
         self._held: io.BufferedRandom | None = None
 
+    @effect
     def acquire(self) -> bool:
         self._held = Path(f"{self._journal}.lock").open("a+b")  # noqa: SIM115 - held until release
         fcntl.flock(self._held, fcntl.LOCK_EX)
         _cut_torn_line(self._journal)
         return True
 
+    @read
     def release(self) -> None:
         if self._held is not None:
             self._held.close()

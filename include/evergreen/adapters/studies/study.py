@@ -19,6 +19,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from include.evergreen.adapters.studies.locks import JournalLock, alone
+from include.evergreen.effects import effect, read
 from include.evergreen.errors import TrainingFailed
 from include.evergreen.settings import Settings
 
@@ -64,12 +65,15 @@ class Trial:
     def number(self) -> int:
         return int(self._trial.number)
 
+    @effect
     def choice(self, name: str, values: Sequence[Any]) -> Any:
         return self._trial.suggest_categorical(name, list(values))
 
+    @effect
     def integer(self, name: str, low: int, high: int, *, log: bool = False) -> int:
         return int(self._trial.suggest_int(name, low, high, log=log))
 
+    @effect
     def real(self, name: str, low: float, high: float, *, log: bool = False) -> float:
         return float(self._trial.suggest_float(name, low, high, log=log))
 
@@ -78,11 +82,13 @@ class Trial:
         """Optuna's own trial, for the search space of a user's builder."""
         return self._trial
 
+    @effect
     def is_hopeless(self, value: float, fold: int) -> bool:
         """Report the score up to this fold; whether the trial is worse than most were there."""
         self._trial.report(value, fold)
         return bool(self._trial.should_prune())
 
+    @effect
     def note(self, **extra: Any) -> None:
         """Keep small JSON values with the trial."""
         self._trial.set_user_attr(_EXTRA, extra)
@@ -95,6 +101,7 @@ class Study:
         self._study = study
         self._lock = lock
 
+    @effect
     def ask(self, bind: Callable[[int], None] | None = None) -> Trial:
         """Begin the next trial: an enqueued one if there is one, else what the sampler says.
 
@@ -106,16 +113,20 @@ class Study:
                 bind(trial.number)
         return trial
 
+    @effect
     def complete(self, number: int, value: float) -> None:
         """The trial's score. Nothing happens if the trial was told FAIL meanwhile."""
         self._tell(number, value, TrialState.COMPLETE, "")
 
+    @effect
     def prune(self, number: int, reason: str) -> None:
         self._tell(number, None, TrialState.PRUNED, reason)
 
+    @effect
     def fail(self, number: int, reason: str) -> None:
         self._tell(number, None, TrialState.FAIL, reason)
 
+    @effect
     def fail_abandoned(self, bound: Callable[[], Collection[int]] = frozenset) -> list[int]:
         """Tell trials of dead workers FAIL; what they had to try first is enqueued again.
 
@@ -138,19 +149,23 @@ class Study:
                     self._study.enqueue_trial(fixed)
         return [trial.number for trial in abandoned]
 
+    @read
     def has_complete(self) -> bool:
         return any(trial.state == TrialState.COMPLETE for trial in self._trials())
 
+    @read
     def trials(self) -> list[TrialRecord]:
         """All trials, in the order of their numbers."""
         return [_record(trial) for trial in self._trials()]
 
+    @read
     def seconds(self) -> float:
         """From the first trial's start to the last one's end."""
         starts = [t.datetime_start for t in self._trials() if t.datetime_start]
         ends = [t.datetime_complete for t in self._trials() if t.datetime_complete]
         return (max(ends) - min(starts)).total_seconds() if starts and ends else 0.0
 
+    @read
     def best(self) -> TrialRecord:
         """The best complete trial; of equals the first.
 
@@ -184,6 +199,7 @@ class Study:
             self._study._storage.set_trial_user_attr(trial._trial_id, _REASON, reason[:_MAX_REASON])  # noqa: SLF001 - no public way to note on a trial by number
         self._study.tell(number, value, state=state)
 
+    @effect
     def write_plots(self, directory: Path) -> list[Path]:
         """Draw how the search went, as PNG files; none where there is too little to draw."""
         from include.evergreen.adapters.studies.plots import write_plots
@@ -197,6 +213,7 @@ class Studies:
     def __init__(self, settings: Settings) -> None:
         self._directory = settings.studies_dir
 
+    @effect
     def open(
         self,
         name: str,
