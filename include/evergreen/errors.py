@@ -28,11 +28,13 @@ class InputError(EvergreenError, ValueError):
 class FileRefused(EvergreenError, ValueError):
     """A landed file cannot be taken; it is quarantined and the rest goes on.
 
-    `rule` is the short name under which the quarantine table files it.
+    `rule` is the short name under which the quarantine table files it. The message may quote the
+    file: what is no printable character is written as its escape, so that it can be stored.
     """
 
     def __init__(self, rule: str, message: str) -> None:
-        super().__init__(message)
+        plain = (c if c.isprintable() else ascii(c)[1:-1] for c in message)
+        super().__init__("".join(plain))
         self.rule = rule
 
 

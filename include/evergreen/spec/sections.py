@@ -63,6 +63,15 @@ class FileLimits(Section):
 
     max_bytes: int = Field(default=4 * 2**30, ge=1, le=2**40)
     max_rows: int = Field(default=100_000_000, ge=1, le=10**10)
+    max_columns: int = Field(
+        default=1000, ge=1, le=100_000, description="Columns of a file, extra ones included."
+    )
+    max_text_length: int = Field(
+        default=4096,
+        ge=1,
+        le=4096,
+        description="Characters of a category or a key; a request may have 4,096 of them.",
+    )
     max_categories: int = Field(default=1000, ge=2, le=100_000)
     max_duplicate_share: Share = 0.5
     max_quarantined_share: Share = Field(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from include.evergreen.spec import Column, ModelSpec
+from include.evergreen.spec import Column, FileLimits, ModelSpec
 from include.evergreen.stages.read_values import Kind
 
-LONGEST_TEXT = 4096
 FIRST_YEAR, LAST_YEAR = 1900, 2199
 _WORDS: dict[Kind, str] = {
     "float": "a number",
@@ -36,6 +36,7 @@ class ContractColumn:
     null_share: float | None = None
     optional: bool = False
     rules: Column | None = None
+    max_length: int = FileLimits().max_text_length
 
     @property
     def is_category(self) -> bool:
@@ -57,7 +58,7 @@ class ContractColumn:
             "type": f"should be {_WORDS[self.kind]}",
             "not_null": "is missing, and may not be",
             "finite": "is infinite, or beyond what a float32 holds",
-            "length": f"is longer than {LONGEST_TEXT:,} characters",
+            "length": f"is longer than {self.max_length:,} characters",
             "year": f"lies outside {FIRST_YEAR} to {LAST_YEAR}",
         }
         if self.rules is not None:
@@ -69,9 +70,12 @@ class ContractColumn:
 def contract_columns(spec: ModelSpec, kind: Literal["rows", "labels"]) -> list[ContractColumn]:
     """The columns of a model's rows, or of its late labels (key, target, and time if given)."""
     if kind == "labels":
-        return list(_label_columns(spec))
-    names = dict.fromkeys([spec.data.time, spec.data.key, *spec.data.columns])
-    return [_row_column(spec, name) for name in names if name]
+        columns = list(_label_columns(spec))
+    else:
+        names = dict.fromkeys([spec.data.time, spec.data.key, *spec.data.columns])
+        columns = [_row_column(spec, name) for name in names if name]
+    longest = spec.data.limits.max_text_length
+    return [dataclasses.replace(column, max_length=longest) for column in columns]
 
 
 def _row_column(spec: ModelSpec, name: str) -> ContractColumn:

@@ -9,6 +9,7 @@ import polars as pl
 
 from include.evergreen.stages.contract_columns import ContractColumn
 from include.evergreen.stages.raw_batch import LINE, ROW_NUMBER, BadLine
+from include.evergreen.stages.read_values import within_calendar, within_day
 
 MAX_VALUE_LENGTH = 200
 _TEXTS = ("column", "rule", "value", "reason", "also", "row")
@@ -69,7 +70,7 @@ def _values(raw: pl.DataFrame, first: pl.Series, broken: Sequence[BrokenRule]) -
     chosen: list[pl.Expr] = [pl.lit(None, pl.String)]
     for index, rule in enumerate(broken):
         if rule.column.name in raw.columns:
-            columns[str(index)] = raw[rule.column.name].cast(pl.String)
+            columns[str(index)] = _as_text(raw[rule.column.name])
             chosen.append(pl.when(pl.col("first") == str(index)).then(pl.col(str(index))))
     found = pl.DataFrame(columns).select(pl.coalesce(chosen)).to_series()
     return found.str.slice(0, MAX_VALUE_LENGTH)
@@ -79,8 +80,19 @@ def _as_json(raw: pl.DataFrame) -> pl.Series:
     """The row as it stood in the file: its line, or all its columns as text."""
     if LINE in raw.columns:
         return raw[LINE]
-    as_text = [
-        column.dt.to_string("iso:strict") if column.dtype.is_temporal() else column.cast(pl.String)
-        for column in raw.drop(ROW_NUMBER)
-    ]
-    return pl.DataFrame(as_text).to_struct("row").struct.json_encode()
+    return (
+        pl.DataFrame([_as_text(column) for column in raw.drop(ROW_NUMBER)])
+        .to_struct("row")
+        .struct.json_encode()
+    )
+
+
+def _as_text(column: pl.Series) -> pl.Series:
+    """ISO 8601 for a time that the calendar or the clock has, and the bare number for another."""
+    if not column.dtype.is_temporal():
+        return column.cast(pl.String)
+    if column.dtype == pl.Duration:
+        return column.dt.to_string("iso")
+    sane = within_day(column) if column.dtype == pl.Time else within_calendar(column)
+    text = sane.dt.to_string("iso:strict")
+    return text.zip_with(text.is_not_null(), column.to_physical().cast(pl.String))

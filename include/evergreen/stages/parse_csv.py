@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -17,21 +18,34 @@ import pyarrow as pa
 from pyarrow import csv
 
 from include.evergreen.errors import FileRefused
-from include.evergreen.stages.raw_batch import ROW_NUMBER, BadLine, RawBatch
+from include.evergreen.stages.raw_batch import (
+    LINE,
+    ROW_NUMBER,
+    BadLine,
+    RawBatch,
+    too_many_columns,
+)
 
 #: One batch is one block of the file. 16 MiB keeps ingest of 2 GB below 1 GB of memory, and is
 #: the longest a quoted value may be.
 BLOCK_BYTES = 16 * 2**20
+#: A header is refused beyond so many bytes for each column allowed.
+_NAME_BYTES = 512
+_FIELD = re.compile(rb'(?:"[^"]*(?:""[^"]*)*(?:"|\Z)[^,\r\n]*|[^,\r\n]*)')
+#: Rows are handed over in slices whose records, with every name in each, stay below this.
+_RECORD_BYTES = 64 * 2**20
 
 
 def read_batches(
-    path: Path, uri: str, wanted: Sequence[str]
+    path: Path, uri: str, wanted: Sequence[str], max_columns: int
 ) -> tuple[list[str], Iterator[RawBatch]]:
     """The names in the header, and the rows in batches.
 
     Raises:
-        FileRefused: no header, duplicate names, not UTF-8, a quote that is never closed.
+        FileRefused: no header or one too long, duplicate names, not UTF-8, a quote that is never
+            closed.
     """
+    _check_header(path, uri, max_columns)
     leniently = csv.ParseOptions(newlines_in_values=True, invalid_row_handler=lambda _: "skip")
     with (
         _refusals(uri),
@@ -60,6 +74,7 @@ def _rows(path: Path, uri: str, raw_names: list[str], names: list[str]) -> Itera
         return "skip"
 
     numbers = _Numbers()
+    slice_rows = max(1, _RECORD_BYTES // sum(len(name) + 8 for name in names))
     with (
         _refusals(uri),
         csv.open_csv(
@@ -79,7 +94,10 @@ def _rows(path: Path, uri: str, raw_names: list[str], names: list[str]) -> Itera
             )
             lines, bad[:] = list(bad), []
             numbers.skip(line.row_number for line in lines)
-            yield RawBatch(frame.with_columns(numbers.take(frame.height)), lines)
+            frame = frame.drop(LINE, strict=False).with_columns(numbers.take(frame.height))
+            yield RawBatch(frame[:slice_rows], lines)
+            for start in range(slice_rows, frame.height, slice_rows):
+                yield RawBatch(frame[start : start + slice_rows])
     if bad:
         yield RawBatch(
             pl.DataFrame(schema=dict.fromkeys(names, pl.String)).with_columns(
@@ -87,6 +105,23 @@ def _rows(path: Path, uri: str, raw_names: list[str], names: list[str]) -> Itera
             ),
             bad,
         )
+
+
+def _check_header(path: Path, uri: str, max_columns: int) -> None:
+    """Count the names before the reader, which takes memory for each, sees them."""
+    longest = _NAME_BYTES * (max_columns + 1)
+    with path.open("rb") as file:
+        start = file.read(longest + 1)
+    at = len(start) - len(start.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n"))
+    for _ in range(max_columns):
+        found = _FIELD.match(start, at)
+        at = found.end() + 1 if found else at
+        if start[at - 1 : at] != b",":
+            break
+    else:
+        raise too_many_columns(uri, max_columns)
+    if at > longest:
+        raise FileRefused("header", f"{uri} has no header that ends within {longest:,} bytes.")
 
 
 class _Numbers:
@@ -121,6 +156,8 @@ def _refusals(uri: str) -> Iterator[None]:
     """Turns what the reader says of a broken file into a refusal."""
     try:
         yield
+    except UnicodeDecodeError as error:
+        raise FileRefused("encoding", f"{uri} is not UTF-8 text: {error.reason}.") from error
     except pa.ArrowInvalid as error:
         said = " ".join(str(error).split())[:300]
         if "Empty CSV" in said:

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from include.evergreen.errors import FileRefused
+from include.evergreen.spec import FileLimits
 from include.evergreen.stages import parse_csv, parse_jsonl, parse_parquet
 from include.evergreen.stages.file_content import too_large, unpack
 from include.evergreen.stages.raw_batch import LINE, ROW_NUMBER, RawBatch
 
 __all__ = ["LINE", "ROW_NUMBER", "ParsedFile", "RawBatch", "parse_file"]
 
-_Reader = Callable[[Path, str, Sequence[str]], tuple[list[str], Iterator[RawBatch]]]
+_Reader = Callable[[Path, str, Sequence[str], int], tuple[list[str], Iterator[RawBatch]]]
 _READERS: dict[str, _Reader] = {
     "csv": parse_csv.read_batches,
     "jsonl": parse_jsonl.read_batches,
@@ -41,8 +42,7 @@ def parse_file(
     uri: str,
     data_format: str,
     wanted: Sequence[str],
-    max_bytes: int,
-    max_rows: int,
+    limits: FileLimits,
 ) -> ParsedFile:
     """Open a private copy of a landed file. `uri` is for messages and its extension only.
 
@@ -51,21 +51,21 @@ def parse_file(
         uri: where it landed.
         data_format: csv, parquet or jsonl.
         wanted: the columns the contract knows.
-        max_bytes: after decompression.
-        max_rows: one more is a refusal, and nothing is read after it.
+        limits: of bytes (after decompression), rows and columns; one more is a refusal, and
+            nothing is read after it.
 
     Raises:
         FileRefused: also while the batches are read.
     """
-    plain = unpack(path, uri, data_format, max_bytes)
+    plain = unpack(path, uri, data_format, limits.max_bytes)
     if data_format == "parquet":
         rows, size = parse_parquet.claimed_rows(plain, uri)
-        if rows > max_rows:
-            raise _too_many(uri, max_rows)
-        if size > max_bytes:
-            raise too_large(uri, max_bytes)
-    columns, batches = _READERS[data_format](plain, uri, wanted)
-    return ParsedFile(columns, _counted(batches, uri, max_rows))
+        if rows > limits.max_rows:
+            raise _too_many(uri, limits.max_rows)
+        if size > limits.max_bytes:
+            raise too_large(uri, limits.max_bytes)
+    columns, batches = _READERS[data_format](plain, uri, wanted, limits.max_columns)
+    return ParsedFile(columns, _counted(batches, uri, limits.max_rows))
 
 
 def _counted(batches: Iterator[RawBatch], uri: str, max_rows: int) -> Iterator[RawBatch]:

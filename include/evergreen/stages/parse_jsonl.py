@@ -16,7 +16,13 @@ import orjson
 import polars as pl
 
 from include.evergreen.errors import FileRefused
-from include.evergreen.stages.raw_batch import LINE, ROW_NUMBER, BadLine, RawBatch
+from include.evergreen.stages.raw_batch import (
+    LINE,
+    ROW_NUMBER,
+    BadLine,
+    RawBatch,
+    too_many_columns,
+)
 
 BATCH_LINES = 50_000
 BATCH_BYTES = 16 * 2**20
@@ -27,7 +33,7 @@ _EXAMINED_LINES = 1000
 
 
 def read_batches(
-    path: Path, uri: str, wanted: Sequence[str]
+    path: Path, uri: str, wanted: Sequence[str], max_columns: int
 ) -> tuple[list[str], Iterator[RawBatch]]:
     """The names seen in the first lines, and the rows in batches of the wanted columns.
 
@@ -35,11 +41,11 @@ def read_batches(
         FileRefused: the first line is no object, one holds a name twice, a line is endless, or
             the text is not UTF-8.
     """
-    names = _examine(path, uri)
+    names = _examine(path, uri, max_columns)
     return names, _rows(path, uri, wanted)
 
 
-def _examine(path: Path, uri: str) -> list[str]:
+def _examine(path: Path, uri: str, max_columns: int) -> list[str]:
     names: dict[str, None] = {}
     for number, line in _lines(path, uri):
         if number > _EXAMINED_LINES:
@@ -58,6 +64,8 @@ def _examine(path: Path, uri: str) -> list[str]:
                 f"{uri}, line {number}, holds a name twice: {', '.join(twice[:10])}.",
             )
         names |= dict.fromkeys(keys)
+        if len(names) > max_columns:
+            raise too_many_columns(uri, max_columns)
     if not names:
         raise FileRefused("parse", f"{uri} holds no JSON object in its first lines.")
     return list(names)

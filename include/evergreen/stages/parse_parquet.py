@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from include.evergreen.errors import FileRefused
-from include.evergreen.stages.raw_batch import ROW_NUMBER, RawBatch
+from include.evergreen.stages.raw_batch import LINE, ROW_NUMBER, RawBatch, too_many_columns
 
 BATCH_ROWS = 65_536
 _MAX_FOOTER_BYTES = 64 * 2**20
@@ -25,7 +25,7 @@ _MAX_EXTRA_COLUMNS = 200
 
 
 def read_batches(
-    path: Path, uri: str, wanted: Sequence[str]
+    path: Path, uri: str, wanted: Sequence[str], max_columns: int
 ) -> tuple[list[str], Iterator[RawBatch]]:
     """The names of the columns, and the rows in batches. Extra columns that are nested are left.
 
@@ -37,6 +37,8 @@ def read_batches(
     with _refusals(uri), _open(path) as file:
         metadata, schema = file.metadata, file.schema_arrow
     names = list(schema.names)
+    if max(len(names), metadata.num_columns) > max_columns:
+        raise too_many_columns(uri, max_columns)
     twice = [name for name, count in collections.Counter(names).items() if count > 1]
     if twice:
         raise FileRefused(
@@ -53,7 +55,7 @@ def read_batches(
             raise FileRefused(
                 "type", f"{uri}: column '{name}' holds {schema.field(name).type}. Not loaded."
             )
-    extra = [name for name in scalars if name not in wanted][:_MAX_EXTRA_COLUMNS]
+    extra = [name for name in scalars if name not in {*wanted, LINE}][:_MAX_EXTRA_COLUMNS]
     columns = [name for name in scalars if name in wanted] + extra
     return names, _rows(path, uri, columns, metadata.num_rows)
 
@@ -71,12 +73,23 @@ def _rows(path: Path, uri: str, columns: list[str], claimed: int) -> Iterator[Ra
     done = 0
     with _refusals(uri), _open(path) as file:
         for block in file.iter_batches(batch_size=BATCH_ROWS, columns=columns, use_threads=False):
-            frame = pl.DataFrame(pa.Table.from_batches([block]))
+            block.validate(full=True)  # the reader takes any bytes for text; polars must not
+            frame = pl.DataFrame(pa.Table.from_batches([_in_known_zones(block)]))
             numbers = pl.int_range(done + 1, done + frame.height + 1, dtype=pl.Int64)
             done += frame.height
             yield RawBatch(frame.with_columns(numbers.alias(ROW_NUMBER)))
     if done != claimed:
         raise FileRefused("footer", f"{uri} claims {claimed:,} rows and holds {done:,}.")
+
+
+def _in_known_zones(block: pa.RecordBatch) -> pa.RecordBatch:
+    """Zoned times named as UTC, which is what they hold: a file may name a zone that is none."""
+    zoned = [pa.types.is_timestamp(f.type) and f.type.tz is not None for f in block.schema]
+    columns = [
+        column.cast(pa.timestamp(column.type.unit, "UTC")) if is_zoned else column
+        for column, is_zoned in zip(block.columns, zoned, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(columns, names=block.schema.names)
 
 
 def _open(path: Path) -> pq.ParquetFile:
@@ -98,7 +111,8 @@ def _check_footer(path: Path, uri: str) -> None:
 def _is_scalar(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    nested = pa.types.is_nested(kind) or isinstance(kind, pa.ExtensionType)
+    nested = pa.types.is_nested(kind) or isinstance(kind, pa.BaseExtensionType)
+    nested = nested or pa.types.is_decimal256(kind)  # polars has no such number
     binary = pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
     return not (nested or binary or pa.types.is_fixed_size_binary(kind) or pa.types.is_null(kind))
 
@@ -107,6 +121,6 @@ def _is_scalar(kind: pa.DataType) -> bool:
 def _refusals(uri: str) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         said = " ".join(str(error).split())[:300]
         raise FileRefused("parse", f"{uri} cannot be read as Parquet: {said}.") from error

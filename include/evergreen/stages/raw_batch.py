@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from include.evergreen.errors import FileRefused
+
 ROW_NUMBER = "_row_number"
-#: The line a row came from, where a format has no fixed columns.
-LINE = "_line"
+#: The line a row came from, where a format has no fixed columns. No column of a file is so named.
+LINE = "\x1fline"
 
 
 @dataclass(frozen=True)
@@ -28,3 +30,10 @@ class RawBatch:
 
     frame: pl.DataFrame
     bad_lines: list[BadLine] = field(default_factory=list)
+
+
+def too_many_columns(uri: str, max_columns: int) -> FileRefused:
+    return FileRefused(
+        "too_many_columns",
+        f"{uri} has more than {max_columns:,} columns, the most data.limits.max_columns allows.",
+    )

@@ -17,6 +17,10 @@ from include.evergreen.errors import FileRefused
 
 Kind = Literal["float", "integer", "boolean", "category", "integer_category", "timestamp", "key"]
 UTC_TIME = pl.Datetime("us", "UTC")
+#: Times from the year 1 to 9999, in seconds and days since 1970; what lies beyond is no time, and
+#: polars panics or wraps around where it computes with it.
+_SECONDS = (-62_135_596_800 + 86_400, 253_402_300_799 - 86_400)
+_PER_SECOND = {"ms": 10**3, "us": 10**6, "ns": 10**9}
 PHYSICAL: dict[Kind, pl.DataType] = {
     "float": pl.Float64(),
     "integer": pl.Int64(),
@@ -33,7 +37,8 @@ MISSING_TEXTS = frozenset(
 _EXACT = 2**53  # from it on a float names no single integer
 _TIME = (
     r"^(?<date>\d{4}-\d\d-\d\d)"
-    r"(?:[T ](?<clock>\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)\s?(?<zone>Z|UTC|[+-]\d\d(?::?\d\d)?)?)?$"
+    r"(?:[T ](?<clock>\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)\s?"
+    r"(?<zone>Z|UTC|[+-](?:0\d|1[0-4])(?::?[0-5]\d)?)?)?$"
 )
 _PLAIN_TIME_LENGTH = len("2011-01-01T00:00:00")
 
@@ -121,9 +126,27 @@ def _from_typed(raw: pl.Series, kind: Kind) -> pl.Series:
     if kind in ("category", "key") and (raw.dtype.is_integer() or raw.dtype == pl.Boolean):
         return raw.cast(pl.String)
     if kind == "key" and raw.dtype in (pl.Date, pl.Datetime):
-        return raw.dt.to_string()
+        return within_calendar(raw).dt.to_string()
     wanted = kind.replace("_", " ")
     raise FileRefused("type", f"Column '{raw.name}' holds {raw.dtype}; the contract says {wanted}.")
+
+
+def within_calendar(raw: pl.Series) -> pl.Series:
+    """Times or dates, null where they lie outside of the years 1 to 9999."""
+    if raw.dtype == pl.Date:
+        return _between(raw, *(seconds // 86_400 for seconds in _SECONDS))
+    per_second = _PER_SECOND[getattr(raw.dtype, "time_unit", "us")]
+    return _between(raw, *(min(max(s * per_second, -(2**63)), 2**63 - 1) for s in _SECONDS))
+
+
+def within_day(raw: pl.Series) -> pl.Series:
+    """Times of a day, null where they are none."""
+    return _between(raw, 0, 86_400 * 10**9 - 1)
+
+
+def _between(raw: pl.Series, least: int, most: int) -> pl.Series:
+    outside = ~raw.to_physical().is_between(least, most)
+    return raw.set(outside.fill_null(value=False), None) if outside.any() else raw
 
 
 def _zero_or_one(raw: pl.Series) -> pl.Series:
@@ -134,9 +157,9 @@ def _zero_or_one(raw: pl.Series) -> pl.Series:
 
 def _times(raw: pl.Series, time_zone: str) -> Values:
     if raw.dtype == pl.Date:
-        return _typed_times(raw.cast(pl.Datetime("us")), time_zone)
+        return _typed_times(within_calendar(raw).cast(pl.Datetime("us")), time_zone, raw)
     if raw.dtype == pl.Datetime:
-        return _typed_times(raw.dt.cast_time_unit("us"), time_zone)
+        return _typed_times(within_calendar(raw).dt.cast_time_unit("us"), time_zone, raw)
     if raw.dtype != pl.String:
         raise FileRefused(
             "type", f"Column '{raw.name}' holds {raw.dtype}; the contract says timestamp."

@@ -19,7 +19,6 @@ from include.evergreen.spec import ModelSpec
 from include.evergreen.stages.contract_columns import (
     FIRST_YEAR,
     LAST_YEAR,
-    LONGEST_TEXT,
     ContractColumn,
     contract_columns,
     some,
@@ -87,8 +86,21 @@ class RowContract:
         """Split one batch of raw rows (text or typed), in the order of their numbers.
 
         Raises:
-            FileRefused: a typed column can never hold what the contract wants.
+            FileRefused: a typed column can never hold what the contract wants; or the library that
+                computes with the values gave up on them, which must not stop the other files.
         """
+        try:
+            return self._split(raw)
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+            said = " ".join(str(error).split())[:300]
+            first, last = raw[ROW_NUMBER][0], raw[ROW_NUMBER][-1]
+            raise FileRefused(
+                "unexpected",
+                f"Rows {first} to {last} hold values that could "
+                f"not be computed with: {said}. Please report it, with the file.",
+            ) from error
+
+    def _split(self, raw: pl.DataFrame) -> Split:
         typed: dict[str, pl.Series] = {ROW_NUMBER: raw[ROW_NUMBER]}
         nulls: dict[str, int] = {}
         zones: dict[str, set[bool]] = {}
@@ -165,11 +177,13 @@ def _checks_of(column: ContractColumn) -> dict[str, _Check]:
         mark = pl.col(column.name + _UNREADABLE)
         checks["not_null"] = lambda value: value.is_not_null() | mark
     if column.kind == "timestamp":
-        checks["year"] = lambda time: time.dt.year().is_between(FIRST_YEAR, LAST_YEAR)
+        checks["year"] = lambda time: (
+            time.dt.year().is_between(FIRST_YEAR, LAST_YEAR).fill_null(time.is_null())
+        )
     if column.kind == "float":
         checks["finite"] = lambda number: number.abs() <= _LARGEST
     if PHYSICAL[column.kind] == pl.String:
-        checks["length"] = lambda text: text.str.len_chars() <= LONGEST_TEXT
+        checks["length"] = _no_longer_than(column.max_length)
     if rules is not None and rules.min is not None:
         checks["min"] = _at_least(rules.min)
     if rules is not None and rules.max is not None:
@@ -177,6 +191,10 @@ def _checks_of(column: ContractColumn) -> dict[str, _Check]:
     if listed is not None:
         checks["values"] = lambda value: value.is_in(list(listed))
     return checks
+
+
+def _no_longer_than(most: int) -> _Check:
+    return lambda text: text.str.len_chars() <= most
 
 
 def _at_least(least: float) -> _Check:

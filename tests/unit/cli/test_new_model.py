@@ -66,8 +66,7 @@ def _assert_takes(spec: ModelSpec, data: Path, work: Path) -> None:
         uri=data.name,
         data_format=spec.data.format,
         wanted=[column.name for column in contract.columns],
-        max_bytes=2**30,
-        max_rows=10**6,
+        limits=spec.data.limits,
     )
     contract.check_header(data.name, parsed.columns)
     for batch in parsed.batches:

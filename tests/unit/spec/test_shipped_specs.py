@@ -33,8 +33,7 @@ def _split(spec, path):
         uri=path.name,
         data_format=spec.data.format,
         wanted=[column.name for column in contract.columns],
-        max_bytes=2**30,
-        max_rows=10**6,
+        limits=spec.data.limits,
     )
     contract.check_header(path.name, parsed.columns)
     splits = [contract.split(batch.frame) for batch in parsed.batches]
