@@ -25,7 +25,8 @@ from include.evergreen.stages.take_file import Intake
 
 log = logging.getLogger(__name__)
 
-#: One run takes at most so many files, the oldest first; the watcher wakes the next for the rest.
+#: One run takes at most so many files, the oldest first and after them those that could not be
+#: read before; the watcher wakes the next for the rest.
 MAX_FILES = 1000
 _UNREADABLE = "Not read: "
 
@@ -103,8 +104,10 @@ def ingest_files(
         except FileUnreadable as error:
             log.error("%s", error)  # noqa: TRY400 - it is told, with all others, at the end
             problems.append(_UNREADABLE + str(error))
+            intake.postpone(file)
         except FileChanged as error:
             log.info("%s", error)
+            intake.postpone(file)
         else:
             outcomes += [outcome] if outcome else []
     return _report(resources, outcomes, problems)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 
 from include.evergreen.contracts import LandedFile
 from include.evergreen.stages.resources import Resources
@@ -24,11 +25,18 @@ def landed_files(resources: Resources) -> list[LandedFile]:
 
 
 def pending_files(resources: Resources) -> list[LandedFile]:
-    """Those that ingest has not dealt with as they are now."""
+    """Those that ingest has not dealt with as they are now, in the order they are to be taken.
+
+    Those that could not be read when they were tried come last, the one tried longest ago first:
+    however many there are, they are in nobody's way.
+    """
     acknowledged = resources.ledger.acknowledged(resources.model)
-    return [
+    tried = resources.ledger.postponed(resources.model)
+    pending = [
         file for file in landed_files(resources) if acknowledged.get(file.uri) != file.fingerprint
     ]
+    never = dt.datetime.min.replace(tzinfo=dt.UTC)
+    return sorted(pending, key=lambda file: tried.get((file.uri, file.fingerprint), never))
 
 
 def is_whole(resources: Resources, file: LandedFile) -> bool:

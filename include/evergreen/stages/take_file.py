@@ -85,6 +85,11 @@ class Intake:
             copy = Path(work, "landed")
             return self._take_as(file, landing.download(file, copy), copy)
 
+    def postpone(self, file: LandedFile) -> None:
+        """Let all others go first the next time: the file could not be read."""
+        ledger, model = self.resources.ledger, self.resources.model
+        ledger.postpone_landed(model, file.uri, file.fingerprint, self.now)
+
     def _take_as(
         self, file: LandedFile, digest: str, content: Path | FileRefused
     ) -> FileOutcome | None:
@@ -138,8 +143,7 @@ class Intake:
             uri=origin.uri,
             data_format=data.format,
             wanted=contract.names,
-            max_bytes=data.limits.max_bytes,
-            max_rows=data.limits.max_rows,
+            limits=data.limits,
         )
         extra = contract.check_header(origin.uri, parsed.columns)
         if extra:

@@ -13,6 +13,10 @@ from include.evergreen.contracts import FileOutcome
 from include.evergreen.effects import effect, read
 from include.evergreen.errors import LeaseLost
 
+#: Stands before the fingerprint of a file that could not be read: it equals no fingerprint, so the
+#: file stays pending, and its time says when it was tried last.
+_UNREAD = "unread:"
+
 
 class Files(Store):
     """Claims on files, their outcomes, and what of the landing zone has been dealt with."""
@@ -113,6 +117,24 @@ class Files(Store):
         self, model: str, uri: str, fingerprint: str, digest: str, now: dt.datetime
     ) -> None:
         """The file at `uri`, as it was at `fingerprint`, needs no further look."""
+        self._look(model, uri, fingerprint, digest, now)
+
+    def postpone_landed(self, model: str, uri: str, fingerprint: str, now: dt.datetime) -> None:
+        """The file at `uri` could not be read now: it stays pending, behind all others."""
+        self._look(model, uri, _UNREAD + fingerprint, "", now)
+
+    def postponed(self, model: str) -> dict[tuple[str, str], dt.datetime]:
+        """When each file that could not be read was last tried, by its address and fingerprint."""
+        statement = select(LANDED.c.uri, LANDED.c.fingerprint, LANDED.c.acknowledged_at).where(
+            LANDED.c.model == model, LANDED.c.fingerprint.like(f"{_UNREAD}%")
+        )
+        with self._read() as connection:
+            return {
+                (row.uri, row.fingerprint.removeprefix(_UNREAD)): row.acknowledged_at
+                for row in connection.execute(statement)
+            }
+
+    def _look(self, model: str, uri: str, fingerprint: str, digest: str, now: dt.datetime) -> None:
         values = {"fingerprint": fingerprint, "digest": digest, "acknowledged_at": now}
         place = and_(LANDED.c.model == model, LANDED.c.uri == uri)
         with self._write("landed", model, uri) as connection:
@@ -122,7 +144,10 @@ class Files(Store):
     @read
     def acknowledged(self, model: str) -> dict[str, str]:
         """The fingerprint under which each landed file was last dealt with, by its address."""
-        statement = select(LANDED.c.uri, LANDED.c.fingerprint).where(LANDED.c.model == model)
+        statement = select(LANDED.c.uri, LANDED.c.fingerprint).where(
+            LANDED.c.model == model,
+            LANDED.c.fingerprint.not_like(f"{_UNREAD}%"),
+        )
         with self._read() as connection:
             return {row.uri: row.fingerprint for row in connection.execute(statement)}
 
