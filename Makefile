@@ -23,6 +23,7 @@ TIME ?=
 KEY ?=
 TIMEOUT ?=
 TESTS ?=
+FUZZ_SECONDS ?= 60
 # Handed on under names of our own: a bare TIMEOUT in the environment is taken by the S3 client of
 # whatever is started from here, and an empty one stops it.
 unexport MODEL DATA NAME TARGET TIME KEY TIMEOUT
@@ -34,7 +35,7 @@ export GIVEN_TIME := $(TIME)
 export GIVEN_KEY := $(KEY)
 export GIVEN_TIMEOUT := $(TIMEOUT)
 
-.PHONY: help setup demo up run down test check fmt model clean lock schema
+.PHONY: help setup demo up run down test fuzz check fmt model clean lock schema
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-7s\033[0m %s\n", $$1, $$2}'
@@ -72,6 +73,10 @@ down: $(STAMP) ## Stop Airflow, MLflow and the served models; all data stays
 
 test: $(STAMP) ## All tests: unit, DAGs, containers, end to end
 	@$(RUN) pytest $(TESTS)
+
+fuzz: $(STAMP) ## Throw bytes at the readers of landed files: a minute each, or FUZZ_SECONDS=
+	@for format in csv jsonl parquet; do \
+	    $(RUN) tests.fuzz "$$format" --seconds '$(FUZZ_SECONDS)'; done
 
 check: $(STAMP) ## What hooks and CI run, in under two minutes: lint, types, layers, fast tests
 	@$(BIN)/ruff check .

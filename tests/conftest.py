@@ -43,6 +43,7 @@ def installation(tmp_path: Path) -> evergreen_settings.Settings:
 #: Modules that start processes, servers or trainings. `make check` leaves them to `make test`,
 #: to stay under two minutes; inside a module a single test may be marked slow by itself.
 SLOW = (
+    "fuzz/",
     "unit/adapters/ledger/",
     "unit/adapters/test_drift_reports.py",
     "unit/adapters/test_lake_s3.py",
@@ -56,6 +57,7 @@ SLOW = (
     "unit/simulator/",
     "unit/spec/test_infer",
     "unit/stages/infer",
+    "unit/stages/ingest/test_any_file.py",
     "unit/stages/test_drift_alarms.py",
     "unit/stages/test_infer",
     "unit/stages/test_monitor.py",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import zlib
 from pathlib import Path
 from urllib.parse import unquote
@@ -34,7 +35,7 @@ def unpack(path: Path, uri: str, data_format: str, max_bytes: int) -> Path:
 
     Raises:
         FileRefused: empty; extension, content and wanted format disagree; truncated; more than
-            `max_bytes` after decompression; or text with NUL bytes in it.
+            `max_bytes` after decompression; or text that is not UTF-8 or holds NUL bytes.
     """
     extension, zipped = _name_says(uri)
     with path.open("rb") as file:
@@ -118,9 +119,20 @@ def _gunzip(path: Path, uri: str, max_bytes: int) -> Path:
 
 
 def _check_text(path: Path, uri: str) -> None:
+    """All of it before a reader sees it: the one of CSV drops a short row that is no UTF-8."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
     with path.open("rb") as file:
         while chunk := file.read(CHUNK_BYTES):
             if b"\0" in chunk:
                 raise FileRefused(
                     "encoding", f"{uri} holds NUL bytes; it should be UTF-8 text (is it UTF-16?)."
                 )
+            _decode(decoder, chunk, uri)
+    _decode(decoder, b"", uri)
+
+
+def _decode(decoder: codecs.IncrementalDecoder, chunk: bytes, uri: str) -> None:
+    try:
+        decoder.decode(chunk, final=not chunk)
+    except UnicodeDecodeError as error:
+        raise FileRefused("encoding", f"{uri} is not UTF-8 text: {error.reason}.") from error
