@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -48,8 +49,11 @@ def is_scheduler(argv: Sequence[str]) -> bool:
 
 def preload() -> None:
     """Import the libraries, our stages and our adapters. A missing one is an error, not a wait."""
-    for name in (*LIBRARIES, *OUR_MODULES, *our_modules()):
-        importlib.import_module(name)
+    with warnings.catch_warnings():
+        # skops asks every loaded module for a name, and Airflow's answer with a thousand warnings.
+        warnings.filterwarnings("ignore", message="The `airflow")
+        for name in (*LIBRARIES, *OUR_MODULES, *our_modules()):
+            importlib.import_module(name)
     _list_packages()
 
 

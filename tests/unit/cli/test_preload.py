@@ -40,6 +40,7 @@ def _python(code: str, argv: list[str], project_root: Path) -> str:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
+    assert "The `airflow." not in done.stderr, "a thousand warnings in the scheduler's log"
     return done.stdout
 
 
@@ -56,6 +57,7 @@ def test_no_other_airflow_process_pays_for_it(project_root: Path) -> None:
 def test_the_scheduler_has_it_all_and_its_forks_can_fit(project_root: Path) -> None:
     """Preloading must start no thread pool: a fork that fits would wait for it for ever."""
     code = """
+        import airflow.utils.timezone  # as in the scheduler, which imports the settings after it
         import airflow_local_settings
         import os, threading
         import include.evergreen.preload as preload
