@@ -1,11 +1,10 @@
-"""Read by every Airflow process; imports the heavy libraries once, in the scheduler alone.
+"""Read by every Airflow process as it starts.
 
-`config/` must be on PYTHONPATH (or lie in AIRFLOW_HOME). A project that has such a file already
-adds the imports below to its own; the second matters only where Airflow's database is SQLite.
+`config/` must lie in AIRFLOW_HOME (or be on PYTHONPATH). A project that has such a file already
+keeps its own, and adds the import below to it.
 """
 
-import include.evergreen.preload
-import include.evergreen.sqlite_clock  # noqa: F401 - the imports are the effect
+import evergreen_start  # type: ignore[import-not-found]  # noqa: F401 - the import is the effect
 
 # Airflow would take every other name here for a setting of its own.
 __all__: list[str] = []
