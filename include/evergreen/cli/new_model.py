@@ -39,16 +39,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     print(spoken(text))
     print(f"\nWrote {_short(out)}: {spec.task}, {len(spec.feature_columns)} columns to learn from.")
-    print(f"Next: make run MODEL={spec.model} DATA={options.data}")
+    print(f"Next: {_next(spec, options.data)}")
     return 0
 
 
 def infer_text(data: Path, wanted: Wanted, out: Path) -> tuple[str, ModelSpec]:
     """The YAML and the spec it loads as; what does not load is never written."""
-    inside = out.absolute().is_relative_to(settings.PROJECT_ROOT)
+    inside = _has_make() and out.absolute().is_relative_to(settings.PROJECT_ROOT)
     schema = os.path.relpath(SCHEMA_FILE, out.parent) if inside else None
     text = to_yaml(infer_spec(data, wanted), data.name, schema)
     return text, validate(parse_document(text, f"the spec inferred from {data.name}"), ModelSpec)
+
+
+def _has_make() -> bool:
+    """Whether this is the whole of Evergreen, not a copy inside another Airflow project."""
+    return SCHEMA_FILE.is_file()
+
+
+def _next(spec: ModelSpec, data: Path) -> str:
+    if _has_make():
+        return f"make run MODEL={spec.model} DATA={data}"
+    landing = spec.landing_uri(settings.load())
+    return f"unpause the DAGs {spec.model}.*, then put {data} into {landing}"
 
 
 def spoken(text: str) -> str:
