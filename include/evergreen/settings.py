@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from include.evergreen.errors import SettingsError
 
@@ -49,6 +49,9 @@ VARIABLE_FIELDS = {
     "base_image": "EVERGREEN_BASE_IMAGE",
     "mlflow_public_url": "EVERGREEN_MLFLOW_PUBLIC_URL",
 }
+
+
+_HTTP = ("http", "https")
 
 
 @dataclass(frozen=True)
@@ -186,11 +189,16 @@ def from_variable(document: object, environ: Mapping[str, str] | None = None) ->
 
 
 def _http_address(connection: Connection) -> str:
-    host = connection.host or ""
+    """The address a connection means; written as a URI, its path is what Airflow calls a schema."""
+    host, schema = connection.host or "", connection.schema or ""
+    path = "" if schema in _HTTP else f"/{schema}" if schema else ""
     if "://" not in host:
-        scheme = connection.conn_type if connection.conn_type in ("https", "tcp") else "http"
-        host = f"{connection.schema or scheme}://{host}"
-    return f"{host}:{connection.port}" if connection.port else host
+        kinds = (schema, connection.conn_type)
+        host = f"{next((kind for kind in kinds if kind in (*_HTTP, 'tcp')), 'http')}://{host}"
+    if connection.port:
+        parts = urlsplit(host)
+        host = urlunsplit(parts._replace(netloc=f"{parts.netloc}:{connection.port}"))
+    return f"{host}{path}"
 
 
 def _database_url(connection: Connection) -> str:
