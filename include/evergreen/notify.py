@@ -10,12 +10,19 @@ from __future__ import annotations
 import http.client
 import json
 import logging
+import re
 import urllib.request
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
+
+from airflow.sdk.configuration import conf
+from airflow.sdk.log import redact
 
 log = logging.getLogger(__name__)
 TIMEOUT_S = 10.0
+MAX_REASON = 2000
+_LOGIN = re.compile(r"(?<=://)[^\s/@]+@")
 _OF_A_TASK = ("ti", "task_instance", "exception")
 
 #: stage -> what its failure means for the person on call.
@@ -30,16 +37,29 @@ MEANING = {
 
 
 def failure_text(context: Mapping[str, Any]) -> str:
-    """One paragraph: what failed, where, why, and what it means for the person on call."""
+    """What failed and why, what it means for the person on call, and where to look. No secrets."""
     run = context.get("dag_run")
     dag_id = str(getattr(run, "dag_id", None) or getattr(context.get("dag"), "dag_id", "unknown"))
+    run_id = str(getattr(run, "run_id", None) or context.get("run_id") or "?")
     stage = dag_id.rsplit(".", 1)[-1]
     instance = context.get("ti") or context.get("task_instance")
     task_id = getattr(instance, "task_id", None)
-    cause = context.get("exception") or context.get("reason") or "no reason given"
     where = f"{dag_id}.{task_id}" if task_id else dag_id
-    meaning = MEANING.get(stage, "")
-    return f"{where} failed in run {getattr(run, 'run_id', '?')}: {cause}\n{meaning}".strip()
+    cause = context.get("exception") or context.get("reason") or "no reason given"
+    look = getattr(instance, "log_url", None) or _run_url(dag_id, run_id)
+    said = f"{where} failed in run {run_id}: {_without_secrets(str(cause))}"
+    return "\n".join(line for line in (said, MEANING.get(stage, ""), f"Look at {look}") if line)
+
+
+def _run_url(dag_id: str, run_id: str) -> str:
+    base = str(conf.get("api", "base_url", fallback="http://localhost:8080/"))
+    return f"{base.rstrip('/')}/dags/{dag_id}/runs/{quote(run_id)}"
+
+
+def _without_secrets(reason: str) -> str:
+    """A reason as it may leave the house: no login in an address, nothing that Airflow masks."""
+    masked = str(redact(_LOGIN.sub("***@", reason)))
+    return masked if len(masked) <= MAX_REASON else f"{masked[:MAX_REASON]} …"
 
 
 def report_failure(context: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ import threading
 from types import SimpleNamespace
 
 import pytest
+from airflow.sdk.log import mask_secret
 
 from include.evergreen import notify
 
@@ -54,6 +55,36 @@ def test_a_run_that_failed_is_told_even_when_its_task_was_killed(webhook, reason
     notify.report_failed_run({"dag_run": RUN, "reason": reason, "ti": CONTEXT["ti"]})
     [text] = webhook
     assert text.startswith(f"bike_demand.train failed in run asset__1: {reason}")
+
+
+def test_it_says_where_to_look(webhook) -> None:
+    task = SimpleNamespace(task_id="fit_challenger", log_url="http://air/dags/x/runs/y/tasks/z")
+    notify.report_failure({**CONTEXT, "ti": task})
+    notify.report_failed_run({**CONTEXT, "ti": task, "reason": "task_failure"})
+    of_task, of_run = webhook
+    assert of_task.endswith("Look at http://air/dags/x/runs/y/tasks/z")
+    assert of_run.endswith("/dags/bike_demand.train/runs/asset__1")
+
+
+def test_a_run_is_named_where_the_context_has_its_id_alone(webhook) -> None:
+    dag = SimpleNamespace(dag_id="bike_demand.train")
+    notify.report_failed_run({"dag": dag, "run_id": "manual__7", "reason": "timed_out"})
+    assert webhook[0].startswith("bike_demand.train failed in run manual__7: timed_out")
+
+
+def test_no_secret_leaves_the_house(webhook) -> None:
+    mask_secret("of-a-connection-which-airflow-masks")
+    seen = "postgresql://evergreen:pass-word@db:5432/x and of-a-connection-which-airflow-masks"
+    notify.report_failure({**CONTEXT, "exception": ConnectionError(seen)})
+    [text] = webhook
+    assert "postgresql://***@db:5432/x and ***" in text
+
+
+def test_a_reason_of_many_pages_is_cut(webhook) -> None:
+    notify.report_failure({**CONTEXT, "exception": ValueError("line\n" * 5000)})
+    [text] = webhook
+    assert len(text) < notify.MAX_REASON + 300
+    assert "can wait until morning" in text
 
 
 @pytest.mark.parametrize(
