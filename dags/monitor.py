@@ -59,7 +59,7 @@ def wake_training(model: str) -> int:
 def wake_deployment(model: str) -> int:
     from include.evergreen.stages import build
 
-    candidate = build.choose_version(kit.resources(model), None, now=kit.now())
+    candidate = build.version_to_wake_for(kit.resources(model), now=kit.now())
     if candidate is None:
         raise kit.nothing_to_do("Every registered version was staged or refused.")
     return candidate.version

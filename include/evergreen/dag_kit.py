@@ -145,7 +145,7 @@ def resources(model: str) -> Resources:
             f"No valid spec for model '{model}' in {installation.models_dir}. "
             "Put it back, or mend what the import error of spec_check.py names."
         )
-    return Resources(loaded.specs[model], installation)
+    return Resources(loaded.specs[model], installation, owner=owner())
 
 
 def load_settings() -> settings.Settings:
@@ -194,6 +194,11 @@ def params() -> dict[str, Any]:
 def form(kind: type[Form]) -> Form:
     """Inside a task: what this run's trigger form says, checked once more (`InputError`)."""
     return parse_conf(params(), kind)
+
+
+def owner() -> str:
+    """Inside a task: in whose name it takes leases; the same in every try of its run."""
+    return f"{get_current_context()['dag_run'].dag_id} {run_id()}"
 
 
 def run_id() -> str:

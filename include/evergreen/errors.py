@@ -6,6 +6,10 @@ it says what happened. What is not ours (a socket that closed, a database that w
 is taken as retryable unless it is a programming error.
 """
 
+from __future__ import annotations
+
+import datetime as dt
+
 
 class EvergreenError(Exception):
     """Root of all errors raised on purpose. `retryable` says whether a second try can help."""
@@ -72,6 +76,16 @@ class VerificationFailed(EvergreenError):
 
 class NotInLake(EvergreenError, LookupError):
     """A table, a version of one or a part of a snapshot was asked for that the lake has not."""
+
+
+class Busy(EvergreenError):
+    """Somebody else holds this piece of work; `until` is when their lease ends unless renewed."""
+
+    retryable = True
+
+    def __init__(self, message: str, until: dt.datetime) -> None:
+        super().__init__(message)
+        self.until = until
 
 
 class LeaseLost(EvergreenError):

@@ -3,6 +3,7 @@
 import pytest
 
 from include.evergreen.errors import (
+    Busy,
     DriftReportFailed,
     EvergreenError,
     InputError,
@@ -14,7 +15,7 @@ from include.evergreen.errors import (
 
 def test_only_what_waiting_can_mend_is_retryable() -> None:
     retryable = {cls for cls in EvergreenError.__subclasses__() if cls.retryable}
-    assert retryable == {Unavailable, DriftReportFailed}
+    assert retryable == {Busy, Unavailable, DriftReportFailed}
 
 
 @pytest.mark.parametrize(

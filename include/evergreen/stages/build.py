@@ -6,8 +6,9 @@ import datetime as dt
 import logging
 
 from include.evergreen.contracts import BuiltImage, Candidate
-from include.evergreen.errors import ArtifactRefused, InputError
+from include.evergreen.errors import ArtifactRefused, Busy, InputError
 from include.evergreen.stages.fetch_bundle import fetch_bundle
+from include.evergreen.stages.leases import deployment_lease, under_deployment_lease
 from include.evergreen.stages.resources import Resources
 from include.evergreen.stages.services import ENVIRONMENT
 from include.evergreen.stages.settle import settle_deployments
@@ -15,6 +16,7 @@ from include.evergreen.stages.settle import settle_deployments
 log = logging.getLogger(__name__)
 
 
+@under_deployment_lease
 def choose_version(
     resources: Resources, version: int | None, *, now: dt.datetime
 ) -> Candidate | None:
@@ -42,6 +44,17 @@ def choose_version(
     return waiting[0] if waiting else None
 
 
+def version_to_wake_for(resources: Resources, *, now: dt.datetime) -> Candidate | None:
+    """The version that waits for a deployment to wake up; None while one is under way."""
+    try:
+        with deployment_lease(resources, wait=False):
+            return choose_version(resources, None, now=now)
+    except Busy as busy:
+        log.info("A deployment of %s is under way: %s", resources.model, busy)
+        return None
+
+
+@under_deployment_lease
 def build_image(resources: Resources, candidate: Candidate, *, now: dt.datetime) -> BuiltImage:
     """The image of a candidate, from the registered bundle; found again if it was built before.
 

@@ -12,6 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from contextvars import copy_context
 
 from include.evergreen.contracts import Snapshot
 from include.evergreen.errors import EvergreenError
@@ -48,7 +49,8 @@ def charging(
             charge(slice_s)
 
     charge(slice_s)
-    payer = threading.Thread(target=keep_paying, daemon=True)
+    # In this context: under the lease of the work, where it has one.
+    payer = threading.Thread(target=copy_context().run, args=(keep_paying,), daemon=True)
     payer.start()
     try:
         yield

@@ -14,20 +14,21 @@ import yaml
 from include.evergreen.adapters.studies import Study, TrialRecord
 from include.evergreen.contracts import Fitted, Snapshot, TuningResult
 from include.evergreen.stages.charging import charging
+from include.evergreen.stages.leases import training_step
 from include.evergreen.stages.make_bundle import make_bundle
 from include.evergreen.stages.resources import Resources
 from include.evergreen.stages.search_spaces import Recipe
 from include.evergreen.stages.training_steps import (
     Clock,
     open_study,
-    recording_failure,
     training_folder,
     utc_now,
 )
 
 log = logging.getLogger(__name__)
 
-#: The folder of a run's artifacts that holds the bundle fitted without the holdout.
+#: The folder, here and among a run's artifacts, of what was fitted without the holdout. There it
+#: lies under its digest: a process that wakes in the middle of its upload spoils no other's.
 BUNDLE_PATH = "challenger"
 #: The folder of a run's artifacts with the study: its trials and its plots.
 STUDY_PATH = "study"
@@ -42,7 +43,7 @@ def fit_challenger(resources: Resources, snapshot: Snapshot, *, clock: Clock = u
         TrainingFailed: no trial of the search completed.
     """
     with (
-        recording_failure(resources, snapshot, clock),
+        training_step(resources, snapshot, clock),
         charging(resources, snapshot, "fit", clock),
     ):
         study = open_study(resources, snapshot)
@@ -59,8 +60,9 @@ def fit_challenger(resources: Resources, snapshot: Snapshot, *, clock: Clock = u
         seconds = time.monotonic() - started
         log.info("%s: %s fitted on %s rows in %.1f s", snapshot.model, recipe, len(train), seconds)
         _log_run(resources, snapshot, run_id, tuning, clock)
-        _log_files(resources, run_id, study, folder)
-        return Fitted(run_id, BUNDLE_PATH, digest, tuning)
+        path = f"{BUNDLE_PATH}/{digest[:12]}"
+        _log_files(resources, run_id, study, folder, path)
+        return Fitted(run_id, path, digest, tuning)
 
 
 def _tuning(snapshot: Snapshot, study: Study, best: TrialRecord, recipe: Recipe) -> TuningResult:
@@ -117,11 +119,11 @@ def _log_run(
     )
 
 
-def _log_files(resources: Resources, run_id: str, study: Study, bundle: Path) -> None:
+def _log_files(resources: Resources, run_id: str, study: Study, bundle: Path, path: str) -> None:
     """One upload for all: the bundle, the spec, the trials and the plots."""
     with tempfile.TemporaryDirectory(prefix="evergreen-run-") as directory:
         root = Path(directory)
-        shutil.copytree(bundle, root / BUNDLE_PATH)
+        shutil.copytree(bundle, root / path)
         spec = resources.spec.model_dump(mode="json", exclude_unset=True)
         (root / "spec.yaml").write_text(yaml.safe_dump(spec, sort_keys=False))
         drawn = root / STUDY_PATH

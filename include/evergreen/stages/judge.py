@@ -23,8 +23,10 @@ from include.evergreen.stages.baseline import default_baseline, predict_naively
 from include.evergreen.stages.bundle import columns_of, load_predictor
 from include.evergreen.stages.claim import standing
 from include.evergreen.stages.fetch_bundle import fetch_bundle
+from include.evergreen.stages.fit import BUNDLE_PATH
 from include.evergreen.stages.freeze import champion_of
 from include.evergreen.stages.frozen_rows import unseen_by
+from include.evergreen.stages.leases import training_step
 from include.evergreen.stages.recipes import classes_of, limited, target_of, threads_of, times_of
 from include.evergreen.stages.resources import Resources
 from include.evergreen.stages.scoring import Prediction
@@ -32,7 +34,6 @@ from include.evergreen.stages.training_steps import (
     Clock,
     forget_folder,
     greater_is_better,
-    recording_failure,
     training_folder,
     utc_now,
 )
@@ -50,7 +51,7 @@ def judge_challenger(
     Raises:
         ArtifactRefused: a bundle is not what was recorded when it was made.
     """
-    with recording_failure(resources, snapshot, clock):
+    with training_step(resources, snapshot, clock):
         record = resources.ledger.training(snapshot.key)
         standing_word = record.judgement if record else None
         if standing_word is None or standing_word.verdict == "not_yet":
@@ -95,7 +96,7 @@ def _judge(resources: Resources, snapshot: Snapshot, fitted: Fitted, clock: Cloc
 
 def _challenger(resources: Resources, snapshot: Snapshot, fitted: Fitted) -> Predictor:
     """From this machine's own folder if the bundle there is the one, else from the run."""
-    local = training_folder(resources, snapshot) / fitted.bundle_path
+    local = training_folder(resources, snapshot) / BUNDLE_PATH
     if local.is_dir():
         try:
             return load_predictor(local, fitted.manifest_digest)

@@ -15,6 +15,7 @@ import polars as pl
 from include.evergreen.contracts import Snapshot
 from include.evergreen.effects import effect
 from include.evergreen.errors import ArtifactRefused
+from include.evergreen.fencing import still_ours
 from include.evergreen.stages.bundle import contract_of, load_predictor, write_bundle
 from include.evergreen.stages.golden_rows import pick_golden_rows
 from include.evergreen.stages.recipes import Kitchen, limited, threads_of
@@ -39,6 +40,7 @@ def make_bundle(
     making = to.with_name(f".{to.name}-{uuid.uuid4().hex}")
     try:
         digest = _write(resources, snapshot, recipe, frame, making)
+        still_ours()  # another try may be reading what is there
         _put_in_place(making, to)
     finally:
         shutil.rmtree(making, ignore_errors=True)

@@ -8,6 +8,7 @@ import logging
 from include.evergreen.contracts import Deployment, RunningService, Verification
 from include.evergreen.errors import LeaseLost, VerificationFailed
 from include.evergreen.stages.fetch_bundle import forget_bundles
+from include.evergreen.stages.leases import under_deployment_lease
 from include.evergreen.stages.resources import Resources
 from include.evergreen.stages.services import ENVIRONMENT, runtime_for
 from include.evergreen.stages.settle import settle_deployments
@@ -15,6 +16,7 @@ from include.evergreen.stages.settle import settle_deployments
 log = logging.getLogger(__name__)
 
 
+@under_deployment_lease
 def promote_to_staging(
     resources: Resources, verification: Verification, *, now: dt.datetime
 ) -> Deployment:

@@ -15,13 +15,13 @@ from include.evergreen.adapters.registry import CHALLENGER, RawColumn, RawColumn
 from include.evergreen.contracts import Candidate, Fitted, Judgement, Snapshot
 from include.evergreen.stages.bundle import read_manifest
 from include.evergreen.stages.charging import charging
+from include.evergreen.stages.leases import training_step
 from include.evergreen.stages.make_bundle import make_bundle
 from include.evergreen.stages.resources import Resources
 from include.evergreen.stages.search_spaces import Recipe
 from include.evergreen.stages.training_steps import (
     Clock,
     forget_folder,
-    recording_failure,
     training_folder,
     utc_now,
 )
@@ -47,7 +47,7 @@ def register_candidate(
     if judgement.verdict != "won":
         return None
     with (
-        recording_failure(resources, snapshot, clock),
+        training_step(resources, snapshot, clock),
         charging(resources, snapshot, "refit", clock),
     ):
         record = resources.ledger.training(snapshot.key)

@@ -20,10 +20,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Resources:
-    """Opens each adapter once, on first use, so that a task pays only for what it touches."""
+    """Opens each adapter once, on first use, so that a task pays only for what it touches.
+
+    `owner` is in whose name leases are taken: the Airflow run, so that a retry takes its own anew;
+    this process where nothing is said. `lease_s` is how long one lasts that is not renewed.
+    """
 
     spec: ModelSpec
     settings: Settings
+    owner: str = ""
+    lease_s: float = 60.0
 
     @property
     def model(self) -> str:

@@ -7,6 +7,7 @@ import logging
 
 from include.evergreen.contracts import Deployment
 from include.evergreen.errors import ArtifactRefused, Unavailable
+from include.evergreen.stages.leases import under_deployment_lease
 from include.evergreen.stages.resources import Resources
 from include.evergreen.stages.services import ENVIRONMENT, GRACE_S, order_for, runtime_for
 
@@ -17,6 +18,7 @@ log = logging.getLogger(__name__)
 ALIASES = ("staging", "champion")
 
 
+@under_deployment_lease
 def settle_deployments(resources: Resources, *, now: dt.datetime) -> None:
     """Finish what an interrupted run began; a no-op where nothing was interrupted.
 

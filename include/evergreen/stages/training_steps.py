@@ -11,7 +11,7 @@ from pathlib import Path
 from include.evergreen.adapters.studies import Params, Study
 from include.evergreen.contracts import Snapshot
 from include.evergreen.effects import effect
-from include.evergreen.errors import EvergreenError
+from include.evergreen.errors import EvergreenError, LeaseLost
 from include.evergreen.policy.metrics import METRICS
 from include.evergreen.stages.resources import Resources
 
@@ -56,10 +56,13 @@ def forget_folder(resources: Resources, snapshot: Snapshot) -> None:
 
 @contextlib.contextmanager
 def recording_failure(resources: Resources, snapshot: Snapshot, clock: Clock) -> Iterator[None]:
-    """An error that no retry can help marks the training failed; its requests stay pending."""
+    """An error that no retry can help marks the training failed; its requests stay pending.
+
+    To have lost a lease is no failure of the training: somebody else goes on with it.
+    """
     try:
         yield
     except EvergreenError as error:
-        if not error.retryable:
+        if not (error.retryable or isinstance(error, LeaseLost)):
             resources.ledger.fail_training(snapshot.key, str(error), clock())
         raise

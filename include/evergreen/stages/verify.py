@@ -14,6 +14,7 @@ from include.evergreen.policy import verification as policy
 from include.evergreen.stages import golden
 from include.evergreen.stages.bundle import contract_of
 from include.evergreen.stages.fetch_bundle import fetch_bundle
+from include.evergreen.stages.leases import under_deployment_lease
 from include.evergreen.stages.load_probe import run_load
 from include.evergreen.stages.malformed import send_malformed
 from include.evergreen.stages.resources import Resources
@@ -28,6 +29,7 @@ _LOG_LINES = 30
 _OK = 200
 
 
+@under_deployment_lease
 def start_and_verify(resources: Resources, image: BuiltImage, *, now: dt.datetime) -> Verification:
     """Start the candidate beside what is live, and check everything it promises.
 

@@ -14,6 +14,7 @@ from include.evergreen.adapters.ledger.deployments import Deployments
 from include.evergreen.adapters.ledger.drift import Drift
 from include.evergreen.adapters.ledger.files import Files
 from include.evergreen.adapters.ledger.history import History
+from include.evergreen.adapters.ledger.leases import Leases
 from include.evergreen.adapters.ledger.migrate import differences, is_current, upgrade
 from include.evergreen.adapters.ledger.records import (
     ComputeCharge,
@@ -22,6 +23,7 @@ from include.evergreen.adapters.ledger.records import (
     EndedTraining,
     FileClaim,
     HistoryRow,
+    Lease,
     Ticket,
     TrainingRecord,
 )
@@ -38,6 +40,7 @@ __all__ = [
     "EndedTraining",
     "FileClaim",
     "HistoryRow",
+    "Lease",
     "Ledger",
     "Ticket",
     "TrainingRecord",
@@ -49,7 +52,16 @@ _opening = threading.Lock()
 
 
 class Ledger(
-    Files, Requests, Decisions, Trainings, Spending, Tickets, Deployments, Drift, History
+    Files,
+    Requests,
+    Decisions,
+    Trainings,
+    Spending,
+    Tickets,
+    Deployments,
+    Drift,
+    History,
+    Leases,
 ):
     """The whole ledger, on one SQLite file or PostgreSQL database. Safe among threads, processes
     and forks; every method is one transaction.

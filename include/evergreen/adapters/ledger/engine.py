@@ -29,6 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import ArgumentError, IntegrityError, InterfaceError, OperationalError
 
+from include.evergreen.adapters.ledger.fences import check_held
 from include.evergreen.effects import read
 from include.evergreen.errors import LedgerConflict, SettingsError, Unavailable
 
@@ -72,9 +73,13 @@ class Store:
 
     @contextmanager
     def _write(self, *subject: str) -> Iterator[Connection]:
-        """A transaction that no other transaction on the same subject overlaps."""
+        """A transaction that no other transaction on the same subject overlaps.
+
+        Under a lease (`Leases.under_lease`) it is made only while that stands.
+        """
         with self._reachable(), writing(self._engine) as connection:
             lock_subject(connection, *subject)
+            check_held(self._engine, connection)
             yield connection
 
     @contextmanager

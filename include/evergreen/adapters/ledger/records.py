@@ -42,6 +42,15 @@ class FileClaim:
 
 
 @dataclass(frozen=True)
+class Lease:
+    """The right to work on a subject. `fence` grows with each holder; the highest one stands."""
+
+    subject: str
+    owner: str
+    fence: int
+
+
+@dataclass(frozen=True)
 class Decision:
     """A verdict with its reason; `count` times in a row, from `first_seen` to `last_seen`."""
 

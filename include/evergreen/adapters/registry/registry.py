@@ -23,7 +23,8 @@ from include.evergreen.adapters.registry.versions import (
     version_info,
 )
 from include.evergreen.effects import effect, read
-from include.evergreen.errors import ArtifactRefused
+from include.evergreen.errors import ArtifactRefused, Unavailable
+from include.evergreen.fencing import still_ours
 
 CHALLENGER = "challenger"
 STAGING = "staging"
@@ -75,13 +76,17 @@ class Registry(Runs):
         for earlier in found:
             if str(earlier.status) == str(LoggedModelStatus.READY):
                 return str(earlier.model_id)
+            still_ours()
             self._client.delete_logged_model(earlier.model_id)
+        still_ours()
         logged = self._client.create_logged_model(
             self.experiment(model), name=model, source_run_id=run_id, tags=dict(tags)
         )
         self._client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
         with save_pyfunc(bundle, columns, logged, run_id) as folder:
+            still_ours()
             self._client.log_model_artifacts(logged.model_id, str(folder))
+        still_ours()
         self._client.finalize_logged_model(logged.model_id, "READY")
         return str(logged.model_id)
 
@@ -94,10 +99,34 @@ class Registry(Runs):
         except MlflowException as error:
             if error.error_code != EXISTS:
                 raise
+        still_ours()
         created = self._client.create_model_version(
             model, f"models:/{model_id}", run_id=run_id, tags=dict(tags), model_id=model_id
         )
-        return int(created.version)
+        version = int(created.version)
+        self._check_first(model, version, tags[TRAINING_KEY])
+        return version
+
+    def _check_first(self, model: str, version: int, training_key: str) -> None:
+        """Take a version just made away again if its training has an earlier one.
+
+        Between the last look at the lease and MLflow's answer a process may be stopped for as
+        long as another needs to register the same training. Nobody can have built on what it
+        made then, for everybody takes the first.
+        """
+        found = self.find_version(model, training_key)
+        if found is None or found.version >= version:
+            return
+        self._take_away(model, version)
+        still_ours()
+        raise Unavailable(
+            f"{model} v{found.version} was registered for training {training_key[:12]} in the same "
+            f"moment; v{version} was deleted again. A retry takes v{found.version}."
+        )
+
+    @effect
+    def _take_away(self, model: str, version: int) -> None:
+        self._client.delete_model_version(model, str(version))
 
     @read
     @calls_mlflow
@@ -149,6 +178,7 @@ class Registry(Runs):
     @calls_mlflow
     def set_alias(self, model: str, alias: str, version: int) -> None:
         """Move an alias to a version."""
+        still_ours()
         self._client.set_registered_model_alias(model, alias, str(version))
 
     @effect
@@ -156,6 +186,7 @@ class Registry(Runs):
     def set_version_tags(self, model: str, version: int, tags: Mapping[str, str]) -> None:
         """Add tags to a version."""
         for key, value in our_tags(tags).items():
+            still_ours()
             self._client.set_model_version_tag(model, str(version), key, value)
 
     @effect

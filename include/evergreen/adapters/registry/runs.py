@@ -15,6 +15,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME, MLFLOW_SOURCE_NAME, MLFLOW
 from include.evergreen.adapters.registry.connection import Connection, calls_mlflow
 from include.evergreen.adapters.registry.versions import TRAINING_KEY, our_tags
 from include.evergreen.effects import effect, read
+from include.evergreen.fencing import still_ours
 from include.evergreen.settings import Settings
 
 EXISTS = "RESOURCE_ALREADY_EXISTS"
@@ -84,6 +85,7 @@ class Runs:
             TRAINING_KEY: training_key,
             **our_tags(tags or {}),
         }
+        still_ours()
         run = self._client.create_run(self.experiment(model), tags=ours, run_name=name)
         return str(run.info.run_id)
 
@@ -99,6 +101,7 @@ class Runs:
         at_ms: int = 0,
     ) -> None:
         """Parameters, metrics and tags in one request; the same again is harmless."""
+        still_ours()
         self._client.log_batch(
             run_id,
             metrics=[Metric(k, float(v), at_ms, 0) for k, v in (metrics or {}).items()],
@@ -120,6 +123,7 @@ class Runs:
             source=json.dumps({"uri": source}),
             profile=json.dumps({"num_rows": rows}),
         )
+        still_ours()
         self._client.log_inputs(run_id, [DatasetInput(dataset, [])])
 
     @effect
@@ -127,18 +131,21 @@ class Runs:
     def log_report(self, run_id: str, local_files: Iterable[Path], artifact_path: str) -> None:
         """Upload files to a run, each under its own name in the folder `artifact_path`."""
         for file in local_files:
+            still_ours()
             self._client.log_artifact(run_id, str(file), artifact_path)
 
     @effect
     @calls_mlflow
     def log_folder(self, run_id: str, folder: Path, artifact_path: str | None = None) -> None:
         """Upload a folder's content to a run: under `artifact_path`, or at its root."""
+        still_ours()
         self._client.log_artifacts(run_id, str(folder), artifact_path)
 
     @effect
     @calls_mlflow
     def log_text(self, run_id: str, text: str, artifact_file: str) -> None:
         """Write one text file of a run."""
+        still_ours()
         self._client.log_text(run_id, text, artifact_file)
 
     @effect
@@ -152,6 +159,7 @@ class Runs:
     @calls_mlflow
     def finish_run(self, run_id: str, *, succeeded: bool) -> None:
         """End a run; again with the same word is harmless."""
+        still_ours()
         self._client.set_terminated(run_id, "FINISHED" if succeeded else "FAILED")
 
     def _download(self, uri: str, to: Path) -> Path:

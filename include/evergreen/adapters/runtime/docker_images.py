@@ -19,6 +19,7 @@ from include.evergreen.adapters.runtime.wheels import PROBE, Interpreter, downlo
 from include.evergreen.contracts import BuiltImage
 from include.evergreen.effects import effect, read
 from include.evergreen.errors import ArtifactRefused, EvergreenError, Unavailable
+from include.evergreen.fencing import still_ours
 from include.evergreen.settings import PROJECT_ROOT, Settings
 
 log = logging.getLogger(__name__)
@@ -163,6 +164,7 @@ class ServingImages:
     def _build(
         self, folder: str, reference: str, arguments: Mapping[str, str], labels: Mapping[str, str]
     ) -> None:
+        still_ours()
         with engine_errors(f"build {reference}"):
             output = self._engine.build(
                 path=folder,

@@ -24,6 +24,7 @@ from include.evergreen.adapters.runtime.interface import (
 from include.evergreen.contracts import BuiltImage, RunningService
 from include.evergreen.effects import effect, read
 from include.evergreen.errors import Unavailable
+from include.evergreen.fencing import still_ours
 from include.evergreen.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -81,6 +82,7 @@ class DockerRuntime:
             port = free_port()
             made = self._create(name, order, labels, port)
             try:
+                still_ours()
                 with engine_errors(f"start {name}"):
                     self._engine.start(made)
             except Unavailable as error:
@@ -102,6 +104,7 @@ class DockerRuntime:
 
     @effect
     def keep(self, service: RunningService) -> None:
+        still_ours()
         with engine_errors(f"set the restart policy of {service.name}"):
             self._engine.update_container(
                 service.service_id, restart_policy={"Name": "unless-stopped"}
@@ -113,6 +116,7 @@ class DockerRuntime:
 
     @effect
     def stop(self, service: RunningService, *, grace_s: float) -> None:
+        still_ours()
         with engine_errors(f"stop {service.name}"):
             unless_gone(lambda: self._engine.stop(service.service_id, timeout=round(grace_s)))
 
@@ -149,6 +153,7 @@ class DockerRuntime:
         if state["Running"]:
             health = state.get("Health", {}).get("Status", "")
             return not state["Restarting"] and health != "unhealthy"
+        still_ours()
         try:
             with engine_errors(f"start {found['Name']} again"):
                 return unless_gone(lambda: self._engine.start(found["Id"]))
@@ -158,6 +163,7 @@ class DockerRuntime:
 
     @effect
     def _create(self, name: str, order: ServiceOrder, labels: dict[str, str], port: int) -> str:
+        still_ours()
         with engine_errors(f"create {name}"):
             cpus = min(order.limits.cpus, float(self._engine.info()["NCPU"]))
             asked = hardening.host_config(order, port=port, cpus=cpus)
@@ -177,7 +183,9 @@ class DockerRuntime:
 
     def _remove(self, container: str, *, grace_s: float) -> None:
         with engine_errors(f"remove the container {container[:12]}"):
+            still_ours()
             unless_gone(lambda: self._engine.stop(container, timeout=round(grace_s)))
+            still_ours()
             unless_gone(lambda: self._engine.remove_container(container, v=True, force=True))
 
     def _inspect(self, name: str) -> dict[str, Any] | None:

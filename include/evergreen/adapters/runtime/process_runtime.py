@@ -38,6 +38,7 @@ from include.evergreen.adapters.runtime.interface import (
 from include.evergreen.contracts import BuiltImage, RunningService
 from include.evergreen.effects import effect, read
 from include.evergreen.errors import ArtifactRefused, Unavailable
+from include.evergreen.fencing import still_ours
 from include.evergreen.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -80,6 +81,7 @@ class ProcessRuntime:
                 made.mkdir()
                 copy_readable(bundle, made / "bundle")
                 copy_readable(self._recipe, made / "app")
+                still_ours()
                 _put_in_place(made, folder)
         return image
 
@@ -112,6 +114,7 @@ class ProcessRuntime:
         if running is not None:
             if known.get("env") == env:
                 return self._service(order_file)
+            still_ours()
             _end(running, grace_s=1)
         order.spool.mkdir(parents=True, exist_ok=True)
         port = free_port(known.get("port"))
@@ -124,6 +127,7 @@ class ProcessRuntime:
             "port": port,
             "env": env,
         }
+        still_ours()
         order_file.with_suffix(".pid").unlink(missing_ok=True)
         _write(order_file, asked)
         self._spawn(order_file, env, order.limits.memory_mib * 2**20, port)
@@ -145,6 +149,7 @@ class ProcessRuntime:
     def remove(self, service: RunningService, *, grace_s: float) -> None:
         self.stop(service, grace_s=grace_s)
         for order_file in self._orders(service):
+            still_ours()
             order_file.with_suffix(".pid").unlink(missing_ok=True)
             order_file.unlink(missing_ok=True)
 
@@ -153,6 +158,7 @@ class ProcessRuntime:
         for order_file in self._orders(service):
             process = self._process(order_file)
             if process is not None:
+                still_ours()
                 _end(process, grace_s)
 
     @read
@@ -192,6 +198,7 @@ class ProcessRuntime:
         kept = {
             key: os.environ[key] for key in ("PATH", "LANG", "TZ", "TMPDIR") if key in os.environ
         }
+        still_ours()
         subprocess.run(  # noqa: S603 - our own launcher, no shell
             launcher,
             env=kept | {"PYTHONUNBUFFERED": "1", "PYTHONNOUSERSITE": "1"} | env,

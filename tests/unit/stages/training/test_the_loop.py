@@ -14,6 +14,7 @@ import pytest
 from include.evergreen.contracts import Score
 from include.evergreen.errors import ArtifactRefused
 from include.evergreen.stages.bundle import columns_of, load_predictor
+from include.evergreen.stages.fit import BUNDLE_PATH
 from include.evergreen.stages.freeze import champion_of
 from include.evergreen.stages.training_steps import training_folder
 
@@ -79,7 +80,7 @@ def test_a_tie_keeps_the_champion(bike, rides):
     snapshot = bike.freeze(bike.claim(trials=1))
     bike.tune(snapshot)
     fitted = bike.fit(snapshot)
-    twin = training_folder(bike.resources, snapshot) / fitted.bundle_path
+    twin = training_folder(bike.resources, snapshot) / BUNDLE_PATH
     shutil.rmtree(twin)
     bundle = bike.resources.registry.download_bundle("bike_demand", 1, twin.with_name("fetched"))
     bundle.rename(twin)

@@ -1,0 +1,36 @@
+"""What changes the world outside is done only while the lease of the work stands.
+
+A stage works under a lease of the ledger (`stages/leases.py`) and puts the question whether it
+still stands here. Adapters ask it by `still_ours()` right before each call that changes something
+outside the ledger, so that no stage can forget to. The ledger asks by itself, inside each of its
+transactions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+_question: ContextVar[Callable[[], None] | None] = ContextVar("evergreen_lease", default=None)
+
+
+@contextmanager
+def fenced(question: Callable[[], None]) -> Iterator[None]:
+    """In this block (and this thread) `still_ours` asks `question`, which raises LeaseLost."""
+    token = _question.set(question)
+    try:
+        yield
+    finally:
+        _question.reset(token)
+
+
+def still_ours() -> None:
+    """Return if the work under way may go on; outside of a lease it always may.
+
+    Raises:
+        LeaseLost: somebody else has taken the work over since.
+    """
+    question = _question.get()
+    if question is not None:
+        question()

@@ -1,0 +1,163 @@
+"""A stage works under a lease: what it does after somebody else took the work over is nothing.
+
+The lease is renewed by a thread while the work goes on; a process that is stopped stops its thread
+too, so its lease runs out and another run may take the work. When the first one wakes, its ledger
+writes fail in their transaction and its adapters refuse before they call anything outside
+(`include.evergreen.fencing`): `LeaseLost`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
+from typing import Concatenate, ParamSpec, TypeVar
+
+from include.evergreen.adapters.ledger import Lease
+from include.evergreen.contracts import Snapshot
+from include.evergreen.errors import Busy, EvergreenError, LeaseLost, Unavailable
+from include.evergreen.fencing import fenced
+from include.evergreen.stages.resources import Resources
+from include.evergreen.stages.services import ENVIRONMENT
+from include.evergreen.stages.training_steps import Clock, recording_failure, utc_now
+
+log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_RENEWALS = 4
+_POLL_S = 0.5
+
+_subjects: ContextVar[tuple[str, ...]] = ContextVar("evergreen_subjects", default=())
+
+
+@contextmanager
+def training_step(resources: Resources, snapshot: Snapshot, clock: Clock) -> Iterator[None]:
+    """A step of a training after its trials: one run at a time, its failure on record."""
+    with (
+        holding(resources, f"training:{snapshot.key}", clock=clock),
+        recording_failure(resources, snapshot, clock),
+    ):
+        yield
+
+
+def deployment_lease(resources: Resources, *, wait: bool = True) -> AbstractContextManager[None]:
+    """One run at a time moves what answers for a model in an environment."""
+    return holding(resources, f"deployment:{resources.model}:{ENVIRONMENT}", wait=wait)
+
+
+def under_deployment_lease(
+    stage: Callable[Concatenate[Resources, P], R],
+) -> Callable[Concatenate[Resources, P], R]:
+    """A stage that works under the lease of its model's deployment."""
+
+    @functools.wraps(stage)
+    def alone(resources: Resources, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with deployment_lease(resources):
+            return stage(resources, *args, **kwargs)
+
+    return alone
+
+
+@contextmanager
+def holding(
+    resources: Resources, subject: str, *, clock: Clock = utc_now, wait: bool = True
+) -> Iterator[None]:
+    """Do this block under the lease on `subject`; inside of another such block it is that one's.
+
+    Args:
+        resources: whose owner takes it.
+        subject: what is worked on.
+        clock: for the lease's times.
+        wait: for as long as the present holder's lease still lasts. A dead one's ends; one that
+            lives renews it, and is then left to its work.
+
+    Raises:
+        Busy: somebody else holds it; a retry can help.
+        LeaseLost: somebody else took it during the block.
+    """
+    if subject in _subjects.get():
+        yield
+        return
+    ledger, lease_s = resources.ledger, resources.lease_s
+    lease = _take(resources, subject, clock, wait=wait)
+    held = _subjects.set((*_subjects.get(), subject))
+    try:
+        with (
+            _renewing(resources, lease, clock),
+            ledger.under_lease(lease),
+            fenced(lambda: ledger.confirm_lease(lease, clock(), lease_s)),
+        ):
+            yield
+    except BaseException:
+        with contextlib.suppress(EvergreenError):  # what went wrong is what is told
+            ledger.release_lease(lease, clock())
+        raise
+    finally:
+        _subjects.reset(held)
+    _give_back(resources, lease, clock)
+
+
+def _take(resources: Resources, subject: str, clock: Clock, *, wait: bool) -> Lease:
+    owner = resources.owner or f"process {os.getpid()} on {socket.gethostname()}"
+
+    def take() -> Lease:
+        return resources.ledger.take_lease(subject, owner, clock(), resources.lease_s)
+
+    try:
+        return take()
+    except Busy as busy:
+        if not wait:
+            raise
+        log.info("Waiting: %s", busy)
+        seconds = (busy.until - clock()).total_seconds()
+    deadline = time.monotonic() + min(seconds, resources.lease_s) + _POLL_S
+    while time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+        try:
+            return take()
+        except Busy:
+            continue
+    return take()
+
+
+@contextmanager
+def _renewing(resources: Resources, lease: Lease, clock: Clock) -> Iterator[None]:
+    done = threading.Event()
+
+    def renew() -> None:
+        while not done.wait(resources.lease_s / _RENEWALS):
+            try:
+                resources.ledger.renew_lease(lease, clock(), resources.lease_s)
+            except LeaseLost:
+                return  # said again, and acted upon, before the next effect
+            except EvergreenError as error:
+                log.warning("The lease on %s could not be renewed: %s", lease.subject, error)
+
+    renewer = threading.Thread(target=renew, name=f"renew {lease.subject}", daemon=True)
+    renewer.start()
+    try:
+        yield
+    finally:
+        done.set()
+        renewer.join()
+
+
+def _give_back(resources: Resources, lease: Lease, clock: Clock) -> None:
+    """Whoever waits need not wait for its end. Work that somebody else took is not reported done.
+
+    Raises:
+        LeaseLost: somebody else took it.
+    """
+    try:
+        resources.ledger.release_lease(lease, clock())
+    except Unavailable as error:
+        log.warning("The lease on %s ends by itself: %s", lease.subject, error)

@@ -1,0 +1,98 @@
+"""A process stopped past its lease in the middle of a deployment changes nothing when it wakes."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import psutil
+import pytest
+
+from tests import stopped_stages
+from tests.containers.conftest import House
+from tests.stopped import LEASE_S, stopped
+
+LEDGER = "include.evergreen.adapters.ledger:Ledger"
+REGISTRY = "include.evergreen.adapters.registry.registry:Registry"
+PROMOTE = "include.evergreen.stages.promote"
+SETTLE = "include.evergreen.stages.settle"
+VERIFY = "include.evergreen.stages.verify"
+
+
+def of_second_run(house: House) -> House:
+    resources = dataclasses.replace(house.resources, owner="second run", lease_s=LEASE_S)
+    return House(resources, house.folder, house.built, house.clock)
+
+
+def world(house: House) -> dict[str, Any]:
+    """Everything a deployment may change, inside and outside of the ledger."""
+    registry = house.resources.registry
+    services = house.runtime.find()
+    here = str(house.resources.settings.home)
+    return {
+        "deployments": house.resources.ledger.deployments("rides"),
+        "decisions": house.resources.ledger.decisions("rides"),
+        "aliases": {a: registry.version_of("rides", a) for a in ("staging", "champion")},
+        "services": [(service, house.runtime.state(service)) for service in services],
+        "processes": sorted(
+            p.pid for p in psutil.process_iter(["cmdline"])
+            if here in " ".join(p.info["cmdline"] or ()) and "app.py" in " ".join(p.info["cmdline"])
+        ),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("at", "when"),
+    [
+        (f"{PROMOTE}:_make_live", "before"),
+        (f"{LEDGER}.finish_deployment", "before"),
+        (f"{LEDGER}.finish_deployment", "after"),
+        (f"{REGISTRY}.set_alias", "before"),
+        (f"{SETTLE}:_stop_replaced", "before"),
+    ],
+)
+def test_one_live_deployment_whoever_sleeps_inside_promote(
+    house: House, tmp_path: Any, at: str, when: str
+) -> None:
+    house.deploy(1)
+    house.register(2)
+    proven = house.verify(house.build(house.choose()))
+    others = of_second_run(house)
+    first = stopped_stages.promote_to_staging
+    with stopped(
+        first, (proven,), house.resources, at=at, when=when, folder=tmp_path
+    ) as asleep:  # fmt: skip
+        others.promote(proven)
+        third = others.deploy(3)
+        before = world(others)
+        assert asleep.wake() == "LeaseLost"
+    assert world(others) == before
+    assert before["aliases"] == {"staging": 3, "champion": 3}
+    assert before["services"] == [(third.service, "running")]
+    live = [record for record in before["deployments"] if record.state == "live"]
+    assert [record.version for record in live] == [3]
+    if third.service.runtime == "process":
+        assert len(before["processes"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("at", "when"),
+    [
+        (f"{LEDGER}.begin_deployment", "after"),
+        (f"{LEDGER}.record_service", "before"),
+        (f"{VERIFY}:_checks", "after"),
+    ],
+)
+def test_one_service_whoever_sleeps_inside_verify(
+    house: House, tmp_path: Any, at: str, when: str
+) -> None:
+    house.register(1)
+    image = house.build(house.choose())
+    others = of_second_run(house)
+    first = stopped_stages.start_and_verify
+    with stopped(first, (image,), house.resources, at=at, when=when, folder=tmp_path) as asleep:
+        deployed = others.promote(others.verify(image))
+        before = world(others)
+        assert asleep.wake() == "LeaseLost"
+    assert world(others) == before
+    assert before["services"] == [(deployed.service, "running")]
