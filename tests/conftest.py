@@ -63,6 +63,7 @@ SLOW = (
     "unit/stages/test_monitor.py",
     "unit/stages/training/",
     "unit/test_loop_in_process.py",
+    "unit/test_request_trigger.py",
     "unit/test_triggers.py",
 )
 

@@ -43,6 +43,11 @@ training: {metric: roc_auc}
             "is the landing zone of the rows",
         ),
         ("  time: at\n", "  limits: {max_categories: 2}\n", "lists 3 values"),
+        (
+            "training:",
+            "retrain: {drift_windows: {n: 3, of: 2}}\ntraining:",
+            "retrain.drift_windows.n: 3 of 2 windows cannot drift",
+        ),
         ("metric: rmse", "metric: rmse\n  estimators: [xgboost]", "known are hist_gradient_boost"),
         ("metric: rmse", "metric: rmse\n  estimators: [rigde]", "Did you mean 'ridge'?"),
         ("metric: rmse", "metric: rmse\n  estimators: [ridge, ridge]", "estimators.1: 'ridge' st"),

@@ -67,6 +67,7 @@ class Decisions(Store):
             rows = connection.execute(statement).mappings().all()
         return [_decision(row) for row in rows]
 
+    @read
     def last_decision(self, model: str, *stages: str) -> Decision | None:
         """What these stages decided last; None where none of them has decided yet."""
         statement = (

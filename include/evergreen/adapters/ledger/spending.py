@@ -9,12 +9,14 @@ from sqlalchemy import func, insert, select, update
 from include.evergreen.adapters.ledger.engine import Store
 from include.evergreen.adapters.ledger.records import ComputeCharge, EndedTraining
 from include.evergreen.adapters.ledger.schema import COMPUTE, TRAININGS
+from include.evergreen.effects import effect, read
 from include.evergreen.errors import LedgerConflict
 
 
 class Spending(Store):
     """Compute seconds by piece of work, and the trainings that were judged."""
 
+    @effect
     def charge_compute(
         self, key: str, work: str, began_at: dt.datetime, seconds: float, now: dt.datetime
     ) -> None:
@@ -55,6 +57,7 @@ class Spending(Store):
                 update(TRAININGS).where(TRAININGS.c.key == key).values(compute_seconds=total)
             )
 
+    @read
     def compute_since(self, model: str, since: dt.datetime) -> list[ComputeCharge]:
         """What a model's trainings were charged after `since`, oldest first."""
         statement = (
@@ -68,6 +71,7 @@ class Spending(Store):
                 for row in connection.execute(statement).mappings()
             ]
 
+    @read
     def trainings_opened_since(self, model: str, since: dt.datetime) -> list[dt.datetime]:
         """When a model's trainings were begun (each at its first attempt), oldest first."""
         statement = (
@@ -78,6 +82,7 @@ class Spending(Store):
         with self._read() as connection:
             return list(connection.scalars(statement))
 
+    @read
     def ended_trainings(self, model: str, limit: int) -> list[EndedTraining]:
         """The trainings that were registered or lost, the last judged first."""
         statement = (
