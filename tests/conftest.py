@@ -58,6 +58,8 @@ SLOW = (
     "unit/spec/test_infer",
     "unit/stages/infer",
     "unit/stages/ingest/test_any_file.py",
+    "unit/stages/ingest/test_bad_file_memory.py",
+    "unit/stages/ingest/test_bad_zones.py",
     "unit/stages/test_drift_alarms.py",
     "unit/stages/test_infer",
     "unit/stages/test_monitor.py",
