@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime as dt
 import io
+import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -87,6 +90,40 @@ class Storage:
         bucket, key = self._object(name)
         self._client.delete_object(Bucket=bucket, Key=key)
 
+    @read
+    def folders(self) -> dict[str, dt.datetime]:
+        """The folders right inside this place, and when anything in each last changed."""
+        if self.is_local:
+            root = Path(self.uri)
+            names = [path for path in root.iterdir() if path.is_dir()] if root.is_dir() else []
+            return {path.name: _newest(path) for path in names}
+        found: dict[str, dt.datetime] = {}
+        for key, changed in self._objects():
+            name, _, inside = key.partition("/")
+            if inside:
+                found[name] = max(changed, found.get(name, changed))
+        return found
+
+    @effect
+    def remove_folder(self, name: str) -> None:
+        """Remove a folder of this place with all in it; gone already is fine."""
+        if self.is_local:
+            with contextlib.suppress(FileNotFoundError):
+                shutil.rmtree(Path(self.uri, name))
+            return
+        inside = self.inside(name)
+        bucket, prefix = inside._object("")  # noqa: SLF001 - another place of the same kind
+        for key, _ in inside._objects():  # noqa: SLF001
+            self._client.delete_object(Bucket=bucket, Key=f"{prefix}{key}")
+
+    def _objects(self) -> Iterator[tuple[str, dt.datetime]]:
+        """Every object below this place: its key from here on, and when it was written."""
+        bucket, prefix = self._object("")
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        for page in pages:
+            for item in page.get("Contents", ()):
+                yield item["Key"].removeprefix(prefix), item["LastModified"]
+
     def _object(self, name: str) -> tuple[str, str]:
         bucket, _, prefix = self.uri.removeprefix("s3://").partition("/")
         return bucket, f"{prefix}/{name}"
@@ -101,6 +138,11 @@ class Storage:
             aws_session_token=self.options.get("aws_session_token"),
             region_name=self.options.get("aws_region"),
         )
+
+
+def _newest(folder: Path) -> dt.datetime:
+    stamps = [path.stat().st_mtime for path in (folder, *folder.rglob("*"))]
+    return dt.datetime.fromtimestamp(max(stamps), dt.UTC)
 
 
 def lake_storage(settings: Settings) -> Storage:

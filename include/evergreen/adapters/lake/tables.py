@@ -10,6 +10,7 @@ from deltalake import DeltaTable
 
 from include.evergreen.adapters.lake.append import Append
 from include.evergreen.adapters.lake.storage import Storage, lake_storage
+from include.evergreen.adapters.lake.upkeep import Upkeep
 from include.evergreen.contracts import Part
 from include.evergreen.effects import effect, read
 from include.evergreen.errors import NotInLake
@@ -18,7 +19,7 @@ from include.evergreen.settings import Settings
 TableName = Literal["rows", "labels", "quarantine", "requests"]
 
 
-class Lake:
+class Lake(Upkeep):
     """All tables and snapshots of an installation. Opening it touches nothing."""
 
     def __init__(self, settings: Settings) -> None:

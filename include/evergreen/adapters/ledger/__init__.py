@@ -31,6 +31,7 @@ from include.evergreen.adapters.ledger.requests import Requests
 from include.evergreen.adapters.ledger.spending import Spending
 from include.evergreen.adapters.ledger.tickets import Tickets
 from include.evergreen.adapters.ledger.trainings import Trainings
+from include.evergreen.adapters.ledger.upkeep import Upkeep
 from include.evergreen.effects import effect, read
 
 __all__ = [
@@ -61,6 +62,7 @@ class Ledger(
     Deployments,
     Drift,
     History,
+    Upkeep,
     Leases,
 ):
     """The whole ledger, on one SQLite file or PostgreSQL database. Safe among threads, processes

@@ -14,7 +14,8 @@ from mlflow.exceptions import MlflowException
 
 from include.evergreen.adapters.registry.connection import calls_mlflow
 from include.evergreen.adapters.registry.packaging import BUNDLE, RawColumns, save_pyfunc
-from include.evergreen.adapters.registry.runs import EXISTS, Runs
+from include.evergreen.adapters.registry.runs import EXISTS
+from include.evergreen.adapters.registry.upkeep import Upkeep
 from include.evergreen.adapters.registry.versions import (
     MANIFEST_DIGEST,
     TRAINING_KEY,
@@ -32,7 +33,7 @@ CHAMPION = "champion"
 _ABSENT = "RESOURCE_DOES_NOT_EXIST"
 
 
-class Registry(Runs):
+class Registry(Upkeep):
     """Runs, versions and aliases of every model."""
 
     @effect

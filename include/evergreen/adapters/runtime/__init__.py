@@ -9,6 +9,7 @@ from include.evergreen.adapters.runtime.interface import (
     Runtime,
     ServiceOrder,
     ServiceState,
+    StoredImage,
     installation_id,
     service_name,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "Runtime",
     "ServiceOrder",
     "ServiceState",
+    "StoredImage",
     "installation_id",
     "open_runtime",
     "runtime_of",

@@ -12,6 +12,7 @@ from docker.types import LogConfig
 from include.evergreen.adapters.runtime import container_config as hardening
 from include.evergreen.adapters.runtime.docker_engine import engine_errors, unless_gone
 from include.evergreen.adapters.runtime.docker_images import ServingImages
+from include.evergreen.adapters.runtime.docker_upkeep import EngineUpkeep
 from include.evergreen.adapters.runtime.interface import (
     INSTALLATION,
     Environment,
@@ -32,7 +33,7 @@ log = logging.getLogger(__name__)
 _PORT_TRIES = 5  # somebody else may take the port between finding it free and binding it
 
 
-class DockerRuntime:
+class DockerRuntime(EngineUpkeep):
     """See `Runtime`. The port is chosen here, not by the engine, so that it outlives a restart."""
 
     name: Literal["docker", "process"] = "docker"

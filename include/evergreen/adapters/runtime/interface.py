@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import socket
 from collections.abc import Mapping
@@ -39,6 +40,20 @@ class ServiceOrder:
     limits: Limits
     spool: Path
     env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StoredImage:
+    """An image that says it is of this version. `ours`: it was made by this installation; one
+    that an earlier release made does not say so.
+    """
+
+    reference: str
+    digest: str
+    model: str
+    version: int
+    made_at: dt.datetime
+    ours: bool
 
 
 class Runtime(Protocol):
@@ -83,6 +98,21 @@ class Runtime(Protocol):
         self, model: str | None = None, environment: Environment | None = None
     ) -> list[RunningService]:
         """This installation's services, running or not."""
+
+    def started_at(self, service: RunningService) -> dt.datetime | None:
+        """When it was last started (made, if never); None if it is gone."""
+
+    def images(self) -> list[StoredImage]:
+        """Every image of a version, other installations' on the same engine among them."""
+
+    def discard(self, reference: str) -> None:
+        """Remove an image of a version; one that a service uses stays, gone already is fine."""
+
+    def networks(self) -> dict[str, tuple[dt.datetime, int]]:
+        """This installation's networks: when each was made, and how many containers are on it."""
+
+    def remove_network(self, name: str) -> None:
+        """Remove a network that no container is on; gone already is fine."""
 
 
 @read

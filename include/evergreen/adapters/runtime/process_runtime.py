@@ -35,6 +35,7 @@ from include.evergreen.adapters.runtime.interface import (
     free_port,
     service_name,
 )
+from include.evergreen.adapters.runtime.process_upkeep import FolderUpkeep
 from include.evergreen.contracts import BuiltImage, RunningService
 from include.evergreen.effects import effect, read
 from include.evergreen.errors import ArtifactRefused, Unavailable
@@ -47,7 +48,7 @@ _SPAWN_TIMEOUT_S = 30
 _CLOCK_STEP_S = 30  # a start time is read against a clock that may be set; the command line is not
 
 
-class ProcessRuntime:
+class ProcessRuntime(FolderUpkeep):
     """See `Runtime`. Everything of a version lies in one folder: bundle, app, record and log."""
 
     name: Literal["docker", "process"] = "process"

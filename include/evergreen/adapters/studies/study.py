@@ -8,6 +8,7 @@ again if its worker died over it.
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -150,6 +151,11 @@ class Study:
         return [trial.number for trial in abandoned]
 
     @read
+    def running(self) -> list[int]:
+        """The numbers of the trials that somebody runs, or ran when they died."""
+        return [trial.number for trial in self._trials() if trial.state == TrialState.RUNNING]
+
+    @read
     def has_complete(self) -> bool:
         return any(trial.state == TrialState.COMPLETE for trial in self._trials())
 
@@ -233,9 +239,7 @@ class Studies:
         self._directory.mkdir(parents=True, exist_ok=True)
         journal = self._directory / f"{name}.journal"
         lock = self._directory / f"{name}.open.lock"
-        storage = optuna.storages.JournalStorage(
-            JournalFileBackend(str(journal), lock_obj=JournalLock(journal))
-        )
+        storage = _storage(journal)
         with alone(lock):
             study = optuna.create_study(
                 study_name=name,
@@ -250,6 +254,40 @@ class Studies:
                     study.enqueue_trial(dict(params), skip_if_exists=True)
                 study.set_user_attr("enqueued", value=True)
         return Study(study, lock)
+
+    @read
+    def find(self) -> dict[str, dt.datetime]:
+        """Every study that has a journal or what is left of one, and when it last changed."""
+        found: dict[str, dt.datetime] = {}
+        for path in self._directory.glob("*.*"):
+            name = path.name.split(".", 1)[0]
+            changed = dt.datetime.fromtimestamp(path.stat().st_mtime, dt.UTC)
+            found[name] = max(changed, found.get(name, changed))
+        return found
+
+    @read
+    def existing(self, name: str) -> Study | None:
+        """The study of this name as it stands; None where there is no whole one."""
+        journal = self._directory / f"{name}.journal"
+        if not journal.is_file():
+            return None
+        try:
+            study = optuna.load_study(study_name=name, storage=_storage(journal))
+        except KeyError:
+            return None
+        return Study(study, self._directory / f"{name}.open.lock")
+
+    @effect
+    def remove(self, name: str) -> None:
+        """Remove a study's journal and locks; gone already is fine."""
+        for path in self._directory.glob(f"{name}.*"):
+            path.unlink(missing_ok=True)
+
+
+def _storage(journal: Path) -> optuna.storages.JournalStorage:
+    return optuna.storages.JournalStorage(
+        JournalFileBackend(str(journal), lock_obj=JournalLock(journal))
+    )
 
 
 def _sampler(seed: int) -> optuna.samplers.TPESampler:
