@@ -62,6 +62,7 @@ SLOW = (
     "unit/stages/ingest/test_bad_zones.py",
     "unit/stages/test_drift_alarms.py",
     "unit/stages/test_infer",
+    "unit/stages/test_maintain.py",
     "unit/stages/test_monitor.py",
     "unit/stages/training/",
     "unit/test_loop_in_process.py",

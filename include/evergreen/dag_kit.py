@@ -36,6 +36,7 @@ from include.evergreen.spec import ModelSpec, load_specs
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
+    from include.evergreen.stages.maintain_parts import Installation
     from include.evergreen.stages.resources import Resources
 
 log = logging.getLogger(__name__)
@@ -94,15 +95,45 @@ def stage_dag(
         params=dict(params or {}),
         tags=[f"model:{spec.model}", f"stage:{stage}", f"task:{spec.task}"],
         on_failure_callback=notify.report_failed_run,
-        default_args={
-            "owner": spec.owner,
-            "retries": RETRIES,
-            "retry_delay": RETRY_DELAY,
-            "retry_policy": RetryWhatCanHelp(),
-            "execution_timeout": timeout,
-            "on_failure_callback": notify.report_failure,
-        },
+        default_args=_task_defaults(spec.owner, timeout),
     )
+
+
+def is_wanted(dag_id: str) -> bool:
+    """Whether to build a DAG that is no model's: always, but not inside the task of another."""
+    return get_parsing_context().dag_id in {None, dag_id}
+
+
+def installation_dag(
+    dag_id: str, *, cron: str, doc: str, timeout: dt.timedelta, params: Mapping[str, Param]
+) -> DAG:
+    """A DAG for all models together, under the rules of `stage_dag`."""
+    first_line, _, rest = doc.strip().partition("\n")
+    return DAG(
+        dag_id=dag_id,
+        description=first_line,
+        doc_md=f"### {first_line}\n{rest}",
+        schedule=_schedule(None, cron),
+        start_date=dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
+        catchup=False,
+        max_active_runs=1,
+        dagrun_timeout=timeout,
+        params=dict(params),
+        tags=[f"stage:{dag_id}"],
+        on_failure_callback=notify.report_failed_run,
+        default_args=_task_defaults("evergreen", timeout),
+    )
+
+
+def _task_defaults(owner: str, timeout: dt.timedelta) -> dict[str, Any]:
+    return {
+        "owner": owner,
+        "retries": RETRIES,
+        "retry_delay": RETRY_DELAY,
+        "retry_policy": RetryWhatCanHelp(),
+        "execution_timeout": timeout,
+        "on_failure_callback": notify.report_failure,
+    }
 
 
 def _schedule(wakes_on: BaseAsset | None, cron: str | None) -> Any:
@@ -146,6 +177,16 @@ def resources(model: str) -> Resources:
             "Put it back, or mend what the import error of spec_check.py names."
         )
     return Resources(loaded.specs[model], installation, owner=owner())
+
+
+def installation(retention_days: float | None) -> Installation:
+    """Inside a task: all models together, with the rules by which `maintain` keeps house."""
+    from include.evergreen.policy.retention_facts import RetentionRules
+    from include.evergreen.stages.maintain_parts import Installation
+
+    found = load_settings()
+    rules = RetentionRules(dt.timedelta(days=retention_days or found.retention_days))
+    return Installation(found, load_specs(found.models_dir).specs, rules, now(), owner())
 
 
 def load_settings() -> settings.Settings:

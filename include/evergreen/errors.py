@@ -108,6 +108,14 @@ class DriftReportFailed(EvergreenError):
     retryable = True
 
 
+class MaintenanceIncomplete(EvergreenError):
+    """Some removals failed, and all of them are named; the others were done. A retry takes up the
+    rest.
+    """
+
+    retryable = True
+
+
 def is_retryable(error: BaseException) -> bool:
     """Whether a second try can help, read along the chain of causes.
 

@@ -32,6 +32,8 @@ MEANING = {
     "train": "No new challenger; the champion goes on serving. It can wait until morning.",
     "deploy": "The candidate was not staged; the earlier version still answers in staging. "
     "It can wait until morning.",
+    "maintain": "Some of what nobody needs was not cleared away; every model goes on serving. "
+    "It can wait until morning.",
     "monitor": "Drift was not checked; the champion serves unwatched. Look within the day.",
 }
 

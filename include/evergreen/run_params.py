@@ -46,6 +46,12 @@ class MonitorParams(RunParams):
     """The form of monitor: it has no field."""
 
 
+class MaintainParams(RunParams):
+    dry_run: bool = False
+    retention_days: float | None = Field(default=None, ge=1, le=3650)
+    model: str | None = Field(default=None, max_length=63)
+
+
 Form = TypeVar("Form", bound=RunParams)
 
 

@@ -51,6 +51,11 @@ VARIABLE_FIELDS = {
 }
 
 
+#: How long `maintain` keeps what nothing needs: long enough to ask about last month's training.
+RETENTION_DAYS = 30.0
+MAX_RETENTION_DAYS = 3650
+
+
 _HTTP = ("http", "https")
 
 
@@ -71,6 +76,7 @@ class Settings:
     alert_webhook: str = field(default="", repr=False)
     s3: Mapping[str, str] = field(default_factory=dict, repr=False)
     data_roots: tuple[Path, ...] = ()
+    retention_days: float = RETENTION_DAYS
 
     @property
     def studies_dir(self) -> Path:
@@ -123,8 +129,22 @@ def load(
         alert_webhook=env.get("EVERGREEN_ALERT_WEBHOOK", ""),
         s3={k: v for k in s3_keys if (v := env.get(f"EVERGREEN_S3_{k.upper()}", ""))},
         data_roots=tuple(roots),
+        retention_days=_days(env.get("EVERGREEN_RETENTION_DAYS") or RETENTION_DAYS),
     )
     return dataclasses.replace(found, **(overrides or {}))
+
+
+def _days(value: str | float) -> float:
+    try:
+        days = float(value)
+    except ValueError:
+        days = 0.0
+    if not 1 <= days <= MAX_RETENTION_DAYS:
+        raise SettingsError(
+            f"EVERGREEN_RETENTION_DAYS is {value!r}; a number of days from 1 to "
+            f"{MAX_RETENTION_DAYS:,} is expected."
+        )
+    return days
 
 
 class Connection(Protocol):

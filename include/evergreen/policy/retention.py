@@ -135,7 +135,7 @@ class _Judge:
             return f"v{self._facts.versions_of_runs[thing.name]} was made by it"
         if thing.kind == "report" and thing.name in self._facts.reports:
             return "the last look of monitoring refers to it"
-        return f"{thing.holds} things in it are nowhere else" if thing.holds else ""
+        return f"what it holds ({thing.holds}) is nowhere else" if thing.holds else ""
 
     def _too_young(self, thing: Thing) -> str:
         if thing.since is None:
@@ -156,6 +156,8 @@ class _Judge:
         training = self._facts.trainings.get(thing.training)
         if thing.kind in {"trial", "version"} or training is None or training.state in OVER:
             return ""
+        if training.version is not None:
+            return f"v{training.version} was made of it, which the ledger has yet to record"
         if not self._is_left(thing.training):
             return f"its training {thing.training[:12]} is '{training.state}' and may be resumed"
         return ""

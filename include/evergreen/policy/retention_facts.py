@@ -77,7 +77,7 @@ class DeploymentFact:
 
 @dataclass(frozen=True)
 class TrainingFact:
-    """One training as the ledger has it."""
+    """One training as the ledger has it; its version as the registry has it, if only that does."""
 
     state: str
     opened_at: dt.datetime

@@ -1,0 +1,119 @@
+"""What the parts of `maintain` share: the installation they look after, and what a part is."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from include.evergreen.errors import EvergreenError
+from include.evergreen.policy.retention_facts import Decided, RetentionRules, Thing
+from include.evergreen.settings import Settings
+from include.evergreen.spec import ModelSpec
+from include.evergreen.stages.leases import deployment_lease, holding
+from include.evergreen.stages.resources import Resources
+
+if TYPE_CHECKING:
+    from include.evergreen.adapters.lake import Lake
+    from include.evergreen.adapters.ledger import Ledger
+    from include.evergreen.adapters.registry import Registry
+    from include.evergreen.adapters.runtime import Runtime
+    from include.evergreen.adapters.studies import Studies
+
+log = logging.getLogger(__name__)
+
+#: The "model" of what belongs to no single one: build folders, networks, studies of nobody.
+NOBODY = ""
+
+
+@dataclass(frozen=True)
+class Installation:
+    """All models of an installation, the rules and the clock of one run over them."""
+
+    settings: Settings
+    specs: Mapping[str, ModelSpec]
+    rules: RetentionRules
+    now: dt.datetime
+    owner: str = ""
+
+    def resources(self, model: str) -> Resources:
+        return Resources(self.specs[model], self.settings, owner=self.owner)
+
+    def alone_with(self, thing: Thing) -> AbstractContextManager[None]:
+        """While nobody else trains what a thing belongs to, or moves what answers for its model.
+
+        What belongs to no model with a spec is nobody's work.
+
+        Raises:
+            Busy: on entering; somebody is at work on it.
+        """
+        if thing.model not in self.specs:
+            return nullcontext()
+        resources = self.resources(thing.model)
+        if thing.training:
+            return holding(resources, f"training:{thing.training}", wait=False)
+        return deployment_lease(resources, wait=False)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        from include.evergreen.adapters.ledger import open_ledger
+
+        return open_ledger(self.settings.ledger_url)
+
+    @cached_property
+    def lake(self) -> Lake:
+        from include.evergreen.adapters.lake import Lake
+
+        return Lake(self.settings)
+
+    @cached_property
+    def registry(self) -> Registry:
+        from include.evergreen.adapters.registry import Registry
+
+        return Registry(self.settings)
+
+    @cached_property
+    def studies(self) -> Studies:
+        from include.evergreen.adapters.studies import Studies
+
+        return Studies(self.settings)
+
+    @cached_property
+    def runtimes(self) -> list[Runtime]:
+        """Processes, and containers where an engine answers; where none does it is said."""
+        from include.evergreen.adapters.runtime import open_runtime
+
+        found = [open_runtime("process", self.settings)]
+        try:
+            found.append(open_runtime("docker", self.settings))
+        except EvergreenError as error:
+            log.warning("Containers, images and networks are left alone in this run: %s", error)
+        return found
+
+
+class Part(Protocol):
+    """One store. `find` lists what stands there for a model; `act` removes or finishes one thing,
+    and may be repeated.
+    """
+
+    name: str
+
+    def find(self, model: str) -> list[Thing]: ...
+
+    def act(self, decided: Decided) -> None: ...
+
+
+def newest_change(folder: Path) -> dt.datetime:
+    """When anything in a folder last changed; what vanishes meanwhile does not count."""
+    newest = folder.stat().st_mtime
+    for path in folder.rglob("*"):
+        try:
+            newest = max(newest, path.lstat().st_mtime)
+        except FileNotFoundError:
+            continue
+    return dt.datetime.fromtimestamp(newest, dt.UTC)
