@@ -12,6 +12,7 @@ from include.evergreen.contracts import Snapshot
 from include.evergreen.errors import TrainingFailed
 from include.evergreen.stages.charging import charging
 from include.evergreen.stages.training_steps import utc_now
+from tests.end_to_end.waiting import wait_for
 from tests.unit.adapters.ledger.facts import snapshot
 
 LONG_AGO = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -32,13 +33,14 @@ def test_work_pays_ahead_while_it_runs_and_gets_back_what_it_did_not_use(bike, o
     with charging(bike.resources, opened, "fit", utc_now, slice_s=30):
         assert 30 <= seconds(bike) < 31
         time.sleep(0.2)
-    assert 0.2 <= seconds(bike) < 2
+    assert 0.2 <= seconds(bike) < 15
 
 
 def test_long_work_pays_slice_by_slice(bike, opened):
     with charging(bike.resources, opened, "fit", utc_now, slice_s=0.2):
-        time.sleep(0.7)
-        assert 0.7 < seconds(bike) < 1.2
+        began = time.monotonic()
+        wait_for("the fourth slice", lambda: seconds(bike) > 0.7, seconds=30, poll_s=0.05)
+        assert time.monotonic() - began > 0.4, "no more than a slice is paid ahead"
 
 
 def test_work_that_fails_has_paid_for_what_it_took(bike, opened):
@@ -49,7 +51,7 @@ def test_work_that_fails_has_paid_for_what_it_took(bike, opened):
 
     with pytest.raises(TrainingFailed):
         fail()
-    assert 0.1 <= seconds(bike) < 2
+    assert 0.1 <= seconds(bike) < 15
 
 
 def _die(resources, made) -> None:
