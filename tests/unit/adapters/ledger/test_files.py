@@ -153,3 +153,15 @@ def test_a_process_stopped_past_its_lease_changes_nothing_when_it_wakes(ledger, 
         sleeper.kill()
     assert (tmp_path / "said").read_text().splitlines() == ["1", '"lease lost"']
     assert ledger.rows_ingested(MODEL) == 10
+
+
+def test_a_file_that_could_not_be_read_is_postponed_until_it_is_acknowledged(ledger):
+    ledger.acknowledge_landed(MODEL, "/a", "1-a", "d", NOW)
+    ledger.postpone_landed(MODEL, "/b", "1-b", NOW)
+    ledger.postpone_landed(MODEL, "/b", "1-b", after(60))
+    assert ledger.acknowledged(MODEL) == {"/a": "1-a"}
+    assert ledger.postponed(MODEL) == {("/b", "1-b"): after(60)}
+    assert ledger.postponed("another") == {}
+    ledger.acknowledge_landed(MODEL, "/b", "1-b", "d", after(120))
+    assert ledger.acknowledged(MODEL) == {"/a": "1-a", "/b": "1-b"}
+    assert ledger.postponed(MODEL) == {}
