@@ -174,6 +174,8 @@ def from_connection(setting: str, connection: Connection) -> dict[str, Any]:
         }
         known = {key: str(value) for key, value in keys.items() if value}
         return {"s3": known} if known else {}
+    if setting == "alert_webhook" and connection.password:  # whole: Airflow encrypts and masks it
+        return {"alert_webhook": connection.password}
     if not connection.host and not connection.schema:
         return {}
     if setting == "mlflow_uri":

@@ -34,6 +34,13 @@ def test_the_address_of_a_connection(given: dict[str, Any], address: str) -> Non
     assert found == {"alert_webhook": address}
 
 
+def test_the_address_of_a_webhook_may_be_the_password_which_airflow_keeps_secret() -> None:
+    address = "https://hooks.example.com/services/T0/B0/x"
+    for host in (None, "hooks.example.com"):
+        found = settings.from_connection("alert_webhook", connection(host=host, password=address))
+        assert found == {"alert_webhook": address}
+
+
 def test_the_login_at_mlflow_stays_out_of_its_address_and_of_what_is_shown() -> None:
     found = settings.from_connection(
         "mlflow_uri", connection(host="mlflow", login="airflow", password="the-secret")
