@@ -19,6 +19,10 @@ from include.evergreen.errors import FileRefused
 from include.evergreen.stages.raw_batch import LINE, ROW_NUMBER, RawBatch, too_many_columns
 
 BATCH_ROWS = 65_536
+#: A batch is smaller where rows are long, so that it stays below this by what the footer claims.
+BATCH_BYTES = 256 * 2**20
+#: As long as a line of JSON may be. A claim of more is no row but a bomb.
+MAX_ROW_BYTES = 16 * 2**20
 _MAX_FOOTER_BYTES = 64 * 2**20
 _MIN_BYTES = 12
 _MAX_EXTRA_COLUMNS = 200
@@ -57,7 +61,7 @@ def read_batches(
             )
     extra = [name for name in scalars if name not in {*wanted, LINE}][:_MAX_EXTRA_COLUMNS]
     columns = [name for name in scalars if name in wanted] + extra
-    return names, _rows(path, uri, columns, metadata.num_rows)
+    return names, _rows(path, uri, columns, metadata.num_rows, _batch_rows(metadata, uri))
 
 
 def claimed_rows(path: Path, uri: str) -> tuple[int, int]:
@@ -69,10 +73,23 @@ def claimed_rows(path: Path, uri: str) -> tuple[int, int]:
         return metadata.num_rows, sum(group.total_byte_size for group in groups)
 
 
-def _rows(path: Path, uri: str, columns: list[str], claimed: int) -> Iterator[RawBatch]:
+def _batch_rows(metadata: pq.FileMetaData, uri: str) -> int:
+    """How many rows to read at a time, by the longest mean row of a group."""
+    groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
+    longest = max((g.total_byte_size // max(g.num_rows, 1) for g in groups), default=0)
+    if longest > MAX_ROW_BYTES:
+        raise FileRefused(
+            "too_long", f"{uri} claims rows of {longest:,} bytes; {MAX_ROW_BYTES:,} are allowed."
+        )
+    return min(BATCH_ROWS, max(1, BATCH_BYTES // max(longest, 1)))
+
+
+def _rows(
+    path: Path, uri: str, columns: list[str], claimed: int, batch_rows: int
+) -> Iterator[RawBatch]:
     done = 0
     with _refusals(uri), _open(path) as file:
-        for block in file.iter_batches(batch_size=BATCH_ROWS, columns=columns, use_threads=False):
+        for block in file.iter_batches(batch_size=batch_rows, columns=columns, use_threads=False):
             block.validate(full=True)  # the reader takes any bytes for text; polars must not
             frame = pl.DataFrame(pa.Table.from_batches([_in_known_zones(block)]))
             numbers = pl.int_range(done + 1, done + frame.height + 1, dtype=pl.Int64)

@@ -7,6 +7,8 @@ import json
 import subprocess
 import sys
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from .conftest import HEADER
@@ -58,6 +60,17 @@ def test_06_parquet_that_claims_2_to_the_40_rows(zone, parquet_files, project_ro
     (state, rule, reason), *_ = ingested_apart(zone, *parquet_files, project_root).values()
     assert (state, rule) == ("quarantined", "too_many_rows")
     assert "has more than 100,000,000 rows" in reason
+
+
+def test_06_parquet_of_22_kb_that_unpacks_to_700_mb_in_one_row(zone, parquet_files, project_root):
+    table = pa.table(a_row() | {"blob": ["x" * 700_000_000]})
+    pq.write_table(
+        table, zone.directory / "a.parquet", compression="zstd", use_dictionary=False,
+        write_statistics=False,
+    )  # fmt: skip
+    (state, rule, reason), *_ = ingested_apart(zone, *parquet_files, project_root).values()
+    assert (state, rule) == ("quarantined", "too_long")
+    assert "16,777,216 are allowed" in reason
 
 
 def test_20_a_million_categories(zone, csv_files, project_root, make_row):
