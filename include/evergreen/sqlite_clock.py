@@ -16,7 +16,7 @@ from sqlalchemy.sql import functions
 NOW = "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
 
 
-@compiles(functions.now, "sqlite")  # type: ignore[no-untyped-call, untyped-decorator]
+@compiles(functions.now, "sqlite")
 def _now_in_milliseconds(element: Any, compiler: Any, **options: Any) -> str:
     del element, compiler, options
     return NOW
