@@ -7,6 +7,7 @@ from include.evergreen.errors import (
     DriftReportFailed,
     EvergreenError,
     InputError,
+    MaintenanceIncomplete,
     Unavailable,
     VerificationFailed,
     is_retryable,
@@ -15,7 +16,7 @@ from include.evergreen.errors import (
 
 def test_only_what_waiting_can_mend_is_retryable() -> None:
     retryable = {cls for cls in EvergreenError.__subclasses__() if cls.retryable}
-    assert retryable == {Busy, Unavailable, DriftReportFailed}
+    assert retryable == {Busy, Unavailable, DriftReportFailed, MaintenanceIncomplete}
 
 
 @pytest.mark.parametrize(

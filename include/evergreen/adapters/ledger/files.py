@@ -119,10 +119,12 @@ class Files(Store):
         """The file at `uri`, as it was at `fingerprint`, needs no further look."""
         self._look(model, uri, fingerprint, digest, now)
 
+    @effect
     def postpone_landed(self, model: str, uri: str, fingerprint: str, now: dt.datetime) -> None:
         """The file at `uri` could not be read now: it stays pending, behind all others."""
         self._look(model, uri, _UNREAD + fingerprint, "", now)
 
+    @read
     def postponed(self, model: str) -> dict[tuple[str, str], dt.datetime]:
         """When each file that could not be read was last tried, by its address and fingerprint."""
         statement = select(LANDED.c.uri, LANDED.c.fingerprint, LANDED.c.acknowledged_at).where(
