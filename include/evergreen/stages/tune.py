@@ -139,14 +139,20 @@ class _Worker:
         return [{ESTIMATOR: name} | {f"{name}.{k}": v for k, v in recipe["params"].items()}]
 
     def _release_earlier_tries(self) -> None:
-        """An earlier try of this very worker is dead: its tickets need not wait for their end."""
+        """An earlier try of this very worker is dead: its tickets need not wait for their end.
+
+        A ticket is spent before the study is told, so that no trial counts twice. A worker that
+        died in between has spent it on nothing: it is handed out again.
+        """
+        untold = set(self._study.running())
         mine = {
             ticket.worker
             for ticket in self._ledger.tickets(self._snapshot.key)
-            if ticket.state == "taken" and str(ticket.worker).startswith(f"{self._index}/")
+            if str(ticket.worker).startswith(f"{self._index}/")
+            and (ticket.state == "taken" or ticket.trial_number in untold)
         }
         for name in mine:
-            self._ledger.release_tickets(self._snapshot.key, str(name))
+            self._ledger.release_tickets(self._snapshot.key, str(name), untold)
 
     def _take_ticket(self) -> int | None:
         key = self._snapshot.key

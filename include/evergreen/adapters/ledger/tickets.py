@@ -9,9 +9,10 @@ give themselves a name of their own for each try (run, index and try number).
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection
 from typing import Literal
 
-from sqlalchemy import ColumnElement, Connection, and_, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select, update
 
 from include.evergreen.adapters.ledger.engine import Store
 from include.evergreen.adapters.ledger.records import Ticket
@@ -141,13 +142,16 @@ class Tickets(Store):
                 )
 
     @effect
-    def release_tickets(self, study: str, worker: str) -> int:
-        """Give back what a worker that is known to be dead still holds, before its leases end."""
+    def release_tickets(self, study: str, worker: str, untold: Collection[int] = ()) -> int:
+        """Give back what a worker that is known to be dead still holds, before its leases end.
+
+        So is what it spent on the trials in `untold`: it died before it told the study of them.
+        """
         with self._write("study", study) as connection:
-            held = and_(
-                TICKETS.c.study == study, TICKETS.c.state == "taken", TICKETS.c.worker == worker
+            held = or_(TICKETS.c.state == "taken", TICKETS.c.trial_number.in_(list(untold)))
+            return _free(
+                connection, and_(TICKETS.c.study == study, TICKETS.c.worker == worker, held)
             )
-            return _free(connection, held)
 
     @effect
     def orphaned_trials(self, study: str, now: dt.datetime) -> list[int]:

@@ -57,6 +57,16 @@ def test_a_ticket_whose_lease_ran_out_is_handed_out_again(study):
     assert study.take_ticket(STUDY, "alive", after(10)) == 0
 
 
+def test_what_a_dead_worker_spent_and_told_nobody_of_is_handed_out_again(study):
+    for trial in (0, 1):
+        study.take_ticket(STUDY, "dead", NOW)
+        study.bind_trial(STUDY, trial, "dead", trial)
+        study.finish_ticket(STUDY, trial, "dead", "complete")
+    study.take_ticket(STUDY, "alive", NOW)
+    assert study.release_tickets(STUDY, "dead", untold=[1, 2]) == 1
+    assert _states(study)[:3] == ["complete", "free", "taken"]
+
+
 def test_a_spent_ticket_is_never_handed_out_again(study):
     for state in ("complete", "pruned", "failed"):
         study.finish_ticket(STUDY, study.take_ticket(STUDY, "w", NOW, 1), "w", state)

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from include.evergreen.contracts import Judgement, Snapshot
+from include.evergreen.effects import FailpointReached
 from include.evergreen.errors import TrainingFailed
 from include.evergreen.stages import scoring, tune
 from include.evergreen.stages.recipes import Kitchen
@@ -70,6 +71,18 @@ def test_two_workers_of_which_one_is_killed_spend_exactly_the_budget(bike, rides
     assert found.count("complete") + found.count("pruned") == 7
     assert "running" not in found
     assert len(ledger.tickets(snapshot.key)) == 7
+
+
+def test_a_worker_that_dies_before_it_tells_the_study_has_spent_nothing(bike, rides, monkeypatch):
+    snapshot = frozen(bike, rides, budget={"trials": 1, "seconds": 600, "workers": 1})
+    with monkeypatch.context() as dying:
+        dying.setenv("EVERGREEN_FAILPOINT", "ledger.finish_ticket:after:1:raise")
+        with pytest.raises(FailpointReached):
+            tune.run_worker(bike.resources, snapshot, 0)
+    assert [t.state for t in bike.resources.ledger.tickets(snapshot.key)] == ["complete"]
+    done = tune.run_worker(bike.resources, snapshot, 0)
+    assert (done["complete"], done["failed"]) == (1, 0)
+    assert sorted(states(bike, snapshot)) == ["complete", "failed"]
 
 
 def test_the_champions_parameters_are_trial_0_and_defaults_follow(bike, rides):
