@@ -69,7 +69,8 @@ def collect_requests(resources: Resources, *, now: dt.datetime) -> int:
 
 def _seal_waiting(resources: Resources, spool: Path) -> None:
     """Gather readable new segments into sealed folders, refuse the others."""
-    waiting = [*_closed_segments(spool), *_left_behind(spool)]
+    unsealed = sorted((spool / _COLLECTING).glob(f"{spool_moves.FILLING}*"))
+    waiting = [*_closed_segments(spool), *_left_behind(unsealed)]
     for start in range(0, len(waiting), MAX_SEGMENTS):
         name = uuid.uuid4().hex
         filling = spool / _COLLECTING / f"{spool_moves.FILLING}{name}"
@@ -80,7 +81,9 @@ def _seal_waiting(resources: Resources, spool: Path) -> None:
         if gathered:
             spool_moves.seal(filling)
         else:
-            filling.rmdir()
+            spool_moves.forget_empty(filling)
+    for folder in unsealed:
+        spool_moves.forget_empty(folder)
 
 
 def _closed_segments(spool: Path) -> list[Path]:
@@ -96,9 +99,9 @@ def _closed_segments(spool: Path) -> list[Path]:
     return sorted(found, key=lambda path: (path.name, str(path)))
 
 
-def _left_behind(spool: Path) -> list[Path]:
+def _left_behind(unsealed: list[Path]) -> list[Path]:
     """Segments in folders that a crash left unsealed."""
-    return sorted((spool / _COLLECTING).glob(f"{spool_moves.FILLING}*/*.parquet"))
+    return [segment for folder in unsealed for segment in sorted(folder.glob("*.parquet"))]
 
 
 def _gather(resources: Resources, segment: Path, filling: Path, gathered: set[str]) -> None:

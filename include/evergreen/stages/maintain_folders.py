@@ -35,6 +35,7 @@ class FoldersPart:
         if model == NOBODY:
             interrupted = [
                 *settings.work_dir.glob("image-*"),
+                *settings.work_dir.glob("ingest/file-*"),
                 *settings.services_dir.glob("*/building-*"),
             ]
             for folder in sorted(interrupted):

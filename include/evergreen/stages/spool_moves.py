@@ -5,6 +5,7 @@ A folder `filling-<name>` becomes `sealed-<name>` when all that belongs into it 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 from pathlib import Path
@@ -52,3 +53,10 @@ def seal(filling: Path) -> None:
 @effect
 def forget_folder(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@effect
+def forget_empty(folder: Path) -> None:
+    """Remove a folder unless something is in it; gone already is fine."""
+    with contextlib.suppress(OSError):
+        folder.rmdir()

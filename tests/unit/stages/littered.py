@@ -283,6 +283,7 @@ def _litter_folders(world: World) -> None:
         "work/bundles/rides/v1-abc",
         "work/image-abc",
         "services/rides/building-abc",
+        "work/ingest/file-abc",
     ):
         (home / folder).mkdir(parents=True, exist_ok=True)
     (home / "spool/rides/v2-staging/unread.parquet").write_bytes(b"not in the lake yet")
@@ -296,6 +297,7 @@ def _litter_folders(world: World) -> None:
         ("remove", "work", "bundles"),
         ("remove", "work", "work/image-abc"),
         ("remove", "work", "services/rides/building-abc"),
+        ("remove", "work", "work/ingest/file-abc"),
     }
 
 

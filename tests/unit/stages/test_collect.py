@@ -126,6 +126,14 @@ def test_one_segment_under_two_names_counts_once(resources: Resources, spool: Pa
     assert collect_requests(resources, now=NOW) == 3
 
 
+def test_a_folder_that_a_crash_left_empty_is_removed(resources: Resources, spool: Path):
+    collecting = resources.settings.spool_dir / resources.model / ".collecting"
+    (collecting / "filling-dead").mkdir(parents=True)
+    put(spool, "a.parquet", rows(3))
+    assert collect_requests(resources, now=NOW) == 3
+    assert list(collecting.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "where", ["_seal", "append_rows", "record_segment", "after the commit", "rmtree"]
 )

@@ -100,7 +100,7 @@ def test_one_failure_stops_no_other_and_is_named_at_the_end(
     monkeypatch.setattr(FoldersPart, "act", failing)
     with pytest.raises(MaintenanceIncomplete) as caught:
         maintain(world.house(), dry_run=False)
-    assert "1 could not be done, 26 were" in str(caught.value)
+    assert "1 could not be done, 27 were" in str(caught.value)
     assert "remove report 20260101T000000Z: PermissionError: the disk says no" in str(caught.value)
     (decision, *_) = world.resources.ledger.decisions("rides")
     assert decision.verdict == "incomplete"
