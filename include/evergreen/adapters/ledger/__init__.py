@@ -83,7 +83,7 @@ class Ledger(
             return differences(self._engine)
 
 
-@effect
+@read
 def open_ledger(url: str) -> Ledger:
     """The ledger at this URL, migrated. One object a process and URL, also among threads."""
     with _opening:

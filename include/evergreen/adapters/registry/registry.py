@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from mlflow.entities import LoggedModelOutput, LoggedModelStatus
+from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus
 from mlflow.exceptions import MlflowException
 
 from include.evergreen.adapters.registry.connection import calls_mlflow
@@ -79,17 +79,26 @@ class Registry(Upkeep):
                 return str(earlier.model_id)
             still_ours()
             self._client.delete_logged_model(earlier.model_id)
+        logged = self._begin_model(model, run_id, tags)
+        with save_pyfunc(bundle, columns, logged, run_id) as folder:
+            self._upload_model(logged.model_id, folder)
+        still_ours()
+        self._client.finalize_logged_model(logged.model_id, "READY")
+        return str(logged.model_id)
+
+    @effect
+    def _begin_model(self, model: str, run_id: str, tags: Mapping[str, str]) -> LoggedModel:
         still_ours()
         logged = self._client.create_logged_model(
             self.experiment(model), name=model, source_run_id=run_id, tags=dict(tags)
         )
         self._client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
-        with save_pyfunc(bundle, columns, logged, run_id) as folder:
-            still_ours()
-            self._client.log_model_artifacts(logged.model_id, str(folder))
+        return logged
+
+    @effect
+    def _upload_model(self, model_id: str, folder: Path) -> None:
         still_ours()
-        self._client.finalize_logged_model(logged.model_id, "READY")
-        return str(logged.model_id)
+        self._client.log_model_artifacts(model_id, str(folder))
 
     @effect
     def _create_version(
