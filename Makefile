@@ -35,7 +35,7 @@ export GIVEN_TIME := $(TIME)
 export GIVEN_KEY := $(KEY)
 export GIVEN_TIMEOUT := $(TIMEOUT)
 
-.PHONY: help setup demo up run down test fuzz check fmt model clean lock schema
+.PHONY: help setup demo up run down test chaos fuzz check fmt model clean lock schema
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-7s\033[0m %s\n", $$1, $$2}'
@@ -73,6 +73,9 @@ down: $(STAMP) ## Stop Airflow, MLflow and the served models; all data stays
 
 test: $(STAMP) ## All tests: unit, DAGs, containers, end to end
 	@$(RUN) pytest $(TESTS)
+
+chaos: $(STAMP) ## Kill a task at every failpoint there is, and check what is left; an hour. CHAOS_SEED=
+	@$(RUN) pytest -n 0 -s -m chaos tests/chaos
 
 fuzz: $(STAMP) ## Throw bytes at the readers of landed files: a minute each, or FUZZ_SECONDS=
 	@for format in csv jsonl parquet; do \

@@ -43,6 +43,7 @@ def installation(tmp_path: Path) -> evergreen_settings.Settings:
 #: Modules that start processes, servers or trainings. `make check` leaves them to `make test`,
 #: to stay under two minutes; inside a module a single test may be marked slow by itself.
 SLOW = (
+    "chaos/",
     "fuzz/",
     "unit/adapters/ledger/",
     "unit/adapters/test_drift_reports.py",

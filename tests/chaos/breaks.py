@@ -1,0 +1,171 @@
+"""Ways in which an installation must never be found, each made on purpose in a forked child."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from include.evergreen.stages.resources import Resources
+from include.evergreen.stages.services import order_for
+from tests.chaos import inside, rides
+
+DAYS_AGO = dt.datetime.now(dt.UTC) - dt.timedelta(days=3)
+
+
+def do(name: str) -> dict[str, Any]:
+    """Break the installation in the way of this name."""
+    BREAKS[name][1](inside.resources())
+    return {"state": "success"}
+
+
+def _second_version(resources: Resources) -> None:
+    found = resources.registry.version_info(rides.MODEL, 2)
+    with resources.registry._connection.calling() as client:
+        source = client.get_model_version(rides.MODEL, "2").source
+        client.create_model_version(
+            rides.MODEL,
+            source,
+            run_id=found.run_id,
+            tags=found.tags,
+            model_id=source.removeprefix("models:/"),
+        )
+
+
+def _version_nobody_knows(resources: Resources) -> None:
+    _sql(resources, "UPDATE evergreen_trainings SET version = NULL WHERE version = 2")
+
+
+def _alias_elsewhere(resources: Resources) -> None:
+    resources.registry.set_alias(rides.MODEL, "champion", 1)
+
+
+def _half_a_model(resources: Resources) -> None:
+    """The newest two logged models are v2's and v1's; both lose the end of their estimator."""
+    for path in (resources.settings.home / "mlflow" / "artifacts").rglob("estimator.skops"):
+        path.write_bytes(path.read_bytes()[:-100])
+
+
+def _silent(resources: Resources) -> None:
+    live = resources.ledger.deployment(rides.MODEL, "staging")
+    resources.runtime.stop(live.service, grace_s=1)
+
+
+def _another_answers(resources: Resources) -> None:
+    _sql(resources, "UPDATE evergreen_deployments SET version = 1 WHERE state = 'live'")
+
+
+def _orphan(resources: Resources) -> None:
+    image = resources.ledger.image(rides.MODEL, 1, "process")
+    resources.runtime.start(order_for(resources, image))
+
+
+def _claimed_for_ever(resources: Resources) -> None:
+    resources.ledger.claim_file(
+        rides.MODEL, "d" * 64, "c" * 64, "file:///x", "rows", "the dead", DAYS_AGO, 60
+    )
+
+
+def _starting_for_ever(resources: Resources) -> None:
+    resources.ledger.begin_deployment(rides.MODEL, 9, "staging", "evergreen-x", DAYS_AGO)
+
+
+def _run_for_ever(resources: Resources) -> None:
+    run = resources.registry.version_info(rides.MODEL, 2).run_id
+    with resources.registry._connection.calling() as client:
+        client.update_run(run, status="RUNNING")
+
+
+def _answered_otherwise(resources: Resources) -> None:
+    _sql(resources, "UPDATE evergreen_requests SET outcome = 'lost' WHERE outcome = 'registered'")
+
+
+def _rows_twice(resources: Resources) -> None:
+    rows = resources.lake.scan(rides.MODEL, "rows").collect().head(7)
+    resources.lake.append_rows(rides.MODEL, "rows", [rows], transaction="again")
+
+
+def _rows_lost(resources: Resources) -> None:
+    _sql(
+        resources,
+        "UPDATE evergreen_files SET rows_appended = 999 WHERE kind = 'rows' AND state = 'appended'",
+    )
+
+
+def _half_a_table_file(resources: Resources) -> None:
+    path = next(_lake(resources, "rows").glob("*.parquet"))
+    path.write_bytes(path.read_bytes()[:50])
+
+
+def _nobodys_file(resources: Resources) -> None:
+    _old(_lake(resources, "rows") / "part-nobody.parquet")
+
+
+def _unfinished_file(resources: Resources) -> None:
+    _old(_lake(resources, "rows") / ".part-x.parquet.tmp")
+
+
+def _forgotten_file(resources: Resources) -> None:
+    rides.land(resources.settings.home, 3)
+
+
+def _work_left(resources: Resources) -> None:
+    folder = resources.settings.work_dir / "ingest" / "file-dead"
+    folder.mkdir(parents=True)
+    os.utime(folder, (DAYS_AGO.timestamp(),) * 2)
+
+
+def _half_a_report(resources: Resources) -> None:
+    page = next(resources.settings.reports_dir.rglob("drift.html"))
+    page.write_text(page.read_text()[:100])
+    os.utime(page.parent, (DAYS_AGO.timestamp(),) * 2)
+
+
+def _changed_bundle(resources: Resources) -> None:
+    contract = Path(resources.ledger.image(rides.MODEL, 2, "process").reference, "bundle")
+    (contract / "contract.json").write_text("{}")
+
+
+#: What is done -> the rule that must see it, how it is done, and what the words must say.
+BREAKS: dict[str, tuple[str, Callable[[Resources], None], str]] = {
+    "second version": ("one_version_a_key", _second_version, "has 2 versions"),
+    "unknown version": ("one_version_a_key", _version_nobody_knows, "does not know it"),
+    "alias elsewhere": ("aliases_load", _alias_elsewhere, "points at v1, and v2 is live"),
+    "half a model": ("aliases_load", _half_a_model, "alias champion"),
+    "silent": ("one_live_and_it_answers", _silent, "does not answer"),
+    "another answers": ("one_live_and_it_answers", _another_answers, "and v2 answers"),
+    "orphan": ("no_service_but_the_live", _orphan, "is nobody's"),
+    "claimed for ever": ("nothing_is_half_done", _claimed_for_ever, "claimed by the dead"),
+    "starting for ever": ("nothing_is_half_done", _starting_for_ever, "'starting' since long"),
+    "run for ever": ("nothing_is_half_done", _run_for_ever, "is running, and its training"),
+    "answered otherwise": ("requests_are_answered_once", _answered_otherwise, "is registered"),
+    "rows twice": ("rows_come_once", _rows_twice, "7 rows of table 'rows' are in it twice"),
+    "rows lost": ("rows_come_once", _rows_lost, "brought 999 rows"),
+    "half a table file": ("tables_are_whole", _half_a_table_file, "cannot be read"),
+    "nobody's file": ("tables_are_whole", _nobodys_file, "no commit names it"),
+    "unfinished file": ("tables_are_whole", _unfinished_file, "was never finished"),
+    "forgotten file": ("no_landed_file_is_forgotten", _forgotten_file, "was never dealt with"),
+    "work left": ("nothing_is_left_in_the_way", _work_left, "file-dead was left behind"),
+    "half a report": ("files_are_whole", _half_a_report, "is half a report"),
+    "changed bundle": ("files_are_whole", _changed_bundle, "is not what was built"),
+}
+
+
+def _sql(resources: Resources, statement: str) -> None:
+    path = resources.settings.home / "ledger.db"
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as ledger:
+        if ledger.execute(statement).rowcount < 1:
+            raise ValueError(f"This changed nothing: {statement}")
+
+
+def _lake(resources: Resources, table: str) -> Path:
+    return resources.settings.home / "lake" / rides.MODEL / table
+
+
+def _old(path: Path) -> None:
+    path.write_bytes(b"x")
+    os.utime(path, (DAYS_AGO.timestamp(),) * 2)

@@ -1,0 +1,49 @@
+"""Looks at an installation, and settles it, in a forked child: nothing is cached from before."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import os
+from typing import Any
+
+from include.evergreen import settings
+from include.evergreen.spec import load_specs
+from include.evergreen.stages.resources import Resources
+from tests.chaos import checker, facts, rides, tasks
+
+
+def resources() -> Resources:
+    installation = settings.load()
+    spec = load_specs(installation.models_dir).specs[rides.MODEL]
+    return Resources(spec, installation)
+
+
+def settle(shift_s: float) -> dict[str, Any]:
+    """Start again what the ledger says is live."""
+    from include.evergreen.stages.settle import settle_deployments
+
+    tasks.put_clock_ahead(shift_s)
+    settle_deployments(resources(), now=dt.datetime.now(dt.UTC) + dt.timedelta(seconds=shift_s))
+    return {"state": "success"}
+
+
+def age(days: float) -> dict[str, Any]:
+    """Make the files of the lake's tables older: Delta tells their age by the clock of the disk."""
+    for path in (resources().settings.home / "lake").rglob("*.parquet"):
+        if path.is_file():
+            then = path.stat().st_mtime - days * 86_400
+            os.utime(path, (then, then))
+    return {"state": "success"}
+
+
+def look(shift_s: float = 0.0, grace_s: float = 0.0) -> dict[str, Any]:
+    """The facts of the installation, and every invariant it violates."""
+    now = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=shift_s)
+    opened = resources()
+    violations = checker.check(opened, now=now, grace=dt.timedelta(seconds=grace_s))
+    found = {
+        "facts": facts.facts(opened),
+        "violations": [dataclasses.asdict(violation) for violation in violations],
+    }
+    return {"state": "success", "value": found}

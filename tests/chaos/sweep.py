@@ -1,0 +1,229 @@
+"""Kills one task at one failpoint, lets Airflow go on, and says what is not as it must be."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
+
+import requests
+
+from tests.chaos import rides
+from tests.chaos.recording import GRACE_S, UPKEEP_S, Recording, Step, TaskRecord
+from tests.chaos.world import Run, TaskDied, World
+
+#: How Airflow goes on: it tries the task again, or gives the run up and a later run starts.
+Mode = Literal["retry", "new run"]
+MODES: tuple[Mode, ...] = ("retry", "new run")
+Moment = Literal["before", "after"]
+MOMENTS: tuple[Moment, ...] = ("before", "after")
+#: What every task does first, and what changes something the very first time only.
+ONCE = {"ledger.migrate", "registry.experiment", "studies.acquire"}
+CANDIDATE, AFTER_CANDIDATE = "start_and_verify", "promote_to_staging"
+#: When a later run starts: every lease of the dead has ended by then.
+LATER_S = 3 * 3600.0
+
+
+@dataclass(frozen=True)
+class Case:
+    """One death: in which task of which step, at which failpoint, and how it goes on."""
+
+    step: str
+    task: str
+    point: str
+    moment: Moment
+    hit: int
+    mode: Mode
+
+    def __str__(self) -> str:
+        again = f" (hit {self.hit})" if self.hit > 1 else ""
+        return f"{self.step} {self.task}: {self.moment} {self.point}{again}, then a {self.mode}"
+
+    @property
+    def failpoint(self) -> str:
+        return f"{self.point}:{self.moment}:{self.hit}"
+
+
+@dataclass
+class Verdict:
+    """What became of a case. `broken` is empty where everything held; `healthy_s` is how long the
+    run took from the death to its end, `requests` what the live champion answered meanwhile.
+    """
+
+    case: Case
+    broken: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    requests: int = 0
+    healthy_s: float = 0.0
+
+
+def cases(recording: Recording, seed: int = 0) -> list[Case]:
+    """Every failpoint of every task of the loop, before and after, at its first and its last hit.
+
+    A failpoint that the same task passes in several steps is taken in the last of them, where the
+    earlier champion is live; one that does nothing once it is done, in the first task of all. How
+    it goes on alternates; another seed turns it round.
+    """
+    chosen: dict[tuple[str, str, str], tuple[Step, TaskRecord]] = {}
+    for step in recording.steps:
+        for record in step.tasks:
+            for point in record.passed:
+                if point in ONCE:
+                    chosen.setdefault(("", "", point), (step, record))
+                else:
+                    chosen[step.dag, record.task, point] = step, record
+    found = [
+        (step, record.task, point, moment, hit)
+        for (_, _, point), (step, record) in chosen.items()
+        for hit in sorted({1, record.passed[point]})
+        for moment in MOMENTS
+    ]
+    order = {step.name: number for number, step in enumerate(recording.steps)}
+    found.sort(key=lambda case: order[case[0].name])
+    return [
+        Case(step.name, task, point, moment, hit, MODES[(n // 2 + n + seed) % 2])
+        for n, (step, task, point, moment, hit) in enumerate(found)
+    ]
+
+
+def run_case(recording: Recording, case: Case) -> Verdict:
+    """Put the world back, kill, go on, and compare with what the undisturbed loop came to."""
+    began = time.monotonic()
+    world = recording.world
+    step = next(step for step in recording.steps if step.name == case.step)
+    record = next(record for record in step.tasks if record.task == case.task)
+    run = _put_back(recording, step, record)
+    verdict = Verdict(case)
+    with Client(world, asks=step.live) as client:
+        try:
+            _die_and_go_on(recording, step, run, verdict)
+        except TaskDied as error:
+            verdict.broken.append(f"the loop does not go on: {str(error)[:2000]}")
+    verdict.broken += client.failures[:3]
+    verdict.requests, verdict.seconds = client.answered, time.monotonic() - began
+    return verdict
+
+
+def _put_back(recording: Recording, step: Step, record: TaskRecord) -> Run:
+    """The world as it was before a task. A candidate that ran then is started and verified anew."""
+    world = recording.world
+    if record.task != AFTER_CANDIDATE:
+        world.put_back(record.kept)
+        return step.before(record.task)
+    world.put_back(next(r.kept for r in step.tasks if r.task == CANDIDATE))
+    run = step.before(CANDIDATE)
+    world.must(run, CANDIDATE)
+    return run
+
+
+def _die_and_go_on(recording: Recording, step: Step, run: Run, verdict: Verdict) -> None:
+    world, case = recording.world, verdict.case
+    ended = world.run_task(run, case.task, EVERGREEN_FAILPOINT=case.failpoint)
+    if ended.state != "killed":
+        verdict.broken.append(f"nothing died: the task ended as {ended.state} ({ended.error})")
+        return
+    died = time.monotonic()
+    before, shift_s = set(run.fired), step.run.shift_s
+    if case.mode == "retry":
+        world.finish(run)
+    else:
+        shift_s += LATER_S
+        run = world.run_dag(step.dag, shift_s=shift_s)
+    verdict.healthy_s = time.monotonic() - died
+    verdict.broken += _events(world, step, before | run.fired, shift_s)
+    shift_s += GRACE_S + 3600
+    world.server.call("tests.chaos.inside:age", days=UPKEEP_S / 86_400)
+    world.run_dag("maintain", shift_s=shift_s)
+    looked = recording.look(shift_s)
+    verdict.broken += [f"{found['rule']}: {found['words']}" for found in looked["violations"]]
+    verdict.broken += _differences(step.facts, looked["facts"])
+
+
+def _events(world: World, step: Step, fired: set[str], shift_s: float) -> list[str]:
+    """An event that the undisturbed run sent comes at the latest from the next monitor run."""
+    outlets = {t["task"]: set(t["outlets"]) for t in world.plan(step.dag)}
+    wanted = _outlets(outlets, step.run)
+    missing = wanted - {name for task in fired for name in outlets[task]}
+    if not missing:
+        return []
+    watched = world.run_dag("monitor", shift_s=shift_s)
+    late = _outlets({t["task"]: set(t["outlets"]) for t in world.plan("monitor")}, watched)
+    woken = {
+        "data_ingested": "retrain_requested",  # either wakes train
+        "staged": "staged",
+    }
+    return [
+        f"nothing tells of {name}, neither the run nor the next look of monitor"
+        for name in missing
+        if not any(woken.get(kind(name), kind(name)) == kind(other) for other in late)
+        and kind(name) != "staged"  # wakes only monitor, which has its cron
+    ]
+
+
+def kind(asset: str) -> str:
+    return asset.rsplit(".", 1)[-1]
+
+
+def _outlets(outlets: dict[str, set[str]], run: Run) -> set[str]:
+    return {name for task in run.fired for name in outlets[task]}
+
+
+def _differences(expected: dict[str, Any], seen: dict[str, Any]) -> list[str]:
+    return [
+        f"{name}: {seen[name]}, where the undisturbed loop has {expected[name]}"
+        for name in expected
+        if seen[name] != expected[name]
+    ]
+
+
+class Client:
+    """Asks the live champion without a pause; a request that fails while it is live is a loss.
+
+    A client that was handed to the next version meanwhile asks again there, as one behind a
+    gateway would be.
+    """
+
+    def __init__(self, world: World, *, asks: bool) -> None:
+        self.failures: list[str] = []
+        self.answered = 0
+        self._world, self._asks = world, asks
+        self._body = {"dataframe_records": rides.requests(1, 1)}
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Self:
+        if self._asks:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        if self._asks:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._done.wait(0.02):
+            live = self._world.live()
+            why = self._ask(live)
+            now = self._world.live()
+            if why and now is not None and (live or {}).get("endpoint") != now["endpoint"]:
+                why = self._ask(now)
+            if why:
+                self.failures.append(f"a request to the live champion failed: {why}")
+            else:
+                self.answered += 1
+
+    def _ask(self, live: dict[str, Any] | None) -> str:
+        if live is None:
+            return "nothing is live"
+        try:
+            answer = requests.post(
+                f"{live['endpoint']}/invocations",
+                json=self._body,
+                headers={"X-Evergreen-Probe": "1"},
+                timeout=30,
+            )
+        except requests.RequestException as error:
+            return f"v{live['version']} at {live['endpoint']}: {error!r:.200}"
+        return "" if answer.ok else f"v{live['version']} said {answer.status_code}"

@@ -1,0 +1,28 @@
+"""The checker sees each thing that must never be, and says which; in a sound world it is silent."""
+
+import pytest
+
+from tests.chaos import checker, checker_files
+from tests.chaos.breaks import BREAKS
+from tests.chaos.recording import END, UPKEEP_S, Recording
+
+RULES = {rule.__name__ for rule in (*checker.RULES, *checker_files.RULES)}
+
+
+def test_every_rule_is_seen_to_fail() -> None:
+    assert {rule for rule, _, _ in BREAKS.values()} == RULES
+
+
+def test_a_sound_world_has_no_violation(recording: Recording) -> None:
+    recording.world.put_back(END)
+    assert recording.look(UPKEEP_S)["violations"] == []
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_a_broken_world_is_named(recording: Recording, name: str) -> None:
+    rule, _, words = BREAKS[name]
+    recording.world.put_back(END)
+    ended = recording.world.server.call("tests.chaos.breaks:do", name=name)
+    assert ended.state == "success", ended.error
+    seen = [v["words"] for v in recording.look(UPKEEP_S)["violations"] if v["rule"] == rule]
+    assert any(words in said for said in seen), seen

@@ -1,0 +1,131 @@
+"""A process may die at any failpoint: what Airflow does next finishes the work, once."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import random
+import time
+from pathlib import Path
+
+import pytest
+
+from include.evergreen import effects
+from include.evergreen.preload import our_modules
+from tests.chaos.recording import Recording
+from tests.chaos.sweep import Case, Verdict, cases, run_case
+
+pytestmark = pytest.mark.filterwarnings("default")
+#: How many deaths `make test` tries; `make chaos` tries all.
+SAMPLE = 12
+_DOCKER = "containers only: tests/containers/test_crash_points.py"
+_AFTER_A_DEATH = "clears up what a death left: the tries after the sweep's deaths pass it"
+_PERSON = "a person delivers a file; no task writes to a landing zone"
+#: Effects that the recorded loop does not pass, and why.
+NOT_IN_THE_LOOP = {
+    "lake.discard": "an append that is given up after rows of it were written",
+    "lake.remove_unneeded_files": _AFTER_A_DEATH,
+    "lake.widen": "a contract that turns whole numbers into fractions",
+    "landing.deliver": _PERSON,
+    "landing.upload": _PERSON,
+    "ledger.fail_training": "an error that no retry can help",
+    "ledger.orphaned_trials": "no stage asks for it: the study itself knows its running trials",
+    "ledger.postpone_landed": "a file that may not be read",
+    "ledger.release_tickets": _AFTER_A_DEATH,
+    "ledger.renew_file": "no stage asks for it: a claim is as long as its file is large",
+    "ledger.renew_lease": "a task of more than fifteen seconds",
+    "ledger.renew_ticket": "a trial of more than fifteen seconds",
+    "registry.download_folder": "a judge on another machine than the fit",
+    "registry.end_run": _AFTER_A_DEATH,
+    "registry.remove_logged_model": _AFTER_A_DEATH,
+    "registry.remove_version": _AFTER_A_DEATH,
+    "registry.set_version_tags": "no stage asks for it",
+    "registry.take_away": "two that register one training in the same moment",
+    "runtime.create": _DOCKER,
+    "runtime.discard": _AFTER_A_DEATH,
+    "runtime.prepare": "`make setup` and the choice of a runtime; nothing to do for processes",
+    "runtime.remove_network": _DOCKER,
+    "runtime.serving": _DOCKER,
+    "runtime.version": _DOCKER,
+    "spool_moves.forget_empty": _AFTER_A_DEATH,
+    "studies.fail": "a trial that fails",
+    "studies.integer": "an estimator with whole-number parameters: `studies.real` is its like",
+    "studies.prune": "a hopeless trial",
+}
+#: Passed by a loop on a busy machine.
+TIMED = {"ledger.renew_lease", "ledger.renew_ticket"}
+
+
+def seed() -> int:
+    """What `CHAOS_SEED` says, else another one every time; it is shown where a case fails."""
+    return int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(10**6))
+
+
+def told(verdict: Verdict) -> str:
+    lines = [
+        f"{'held ' if not verdict.broken else 'BROKE'} {verdict.seconds:5.1f} s  {verdict.case}"
+    ]
+    return "\n".join([*lines, *(f"        {words}" for words in verdict.broken)])
+
+
+def sweep(recording: Recording, chosen: list[Case], number: int) -> None:
+    """Try every case, and fail with all that broke."""
+    print(f"\nCHAOS_SEED={number}: {len(chosen)} deaths")
+    verdicts = []
+    for case in chosen:
+        verdict = run_case(recording, case)
+        verdicts.append(verdict)
+        print(told(verdict), flush=True)
+    broken = [verdict for verdict in verdicts if verdict.broken]
+    report(verdicts)
+    assert not broken, f"CHAOS_SEED={number} repeats it:\n" + "\n".join(map(told, broken))
+
+
+def report(verdicts: list[Verdict]) -> None:
+    """Figures for docs/reliability.md, where `CHAOS_REPORT` names a file."""
+    if not os.environ.get("CHAOS_REPORT"):
+        return
+    document = {
+        "at": time.strftime("%Y-%m-%d"),
+        "cases": len(verdicts),
+        "broken": sum(bool(v.broken) for v in verdicts),
+        "requests": sum(v.requests for v in verdicts),
+        "seconds": [
+            {
+                "case": str(v.case),
+                "seconds": round(v.seconds, 1),
+                "healthy_s": round(v.healthy_s, 1),
+            }
+            for v in verdicts
+        ],
+    }
+    Path(os.environ["CHAOS_REPORT"]).write_text(json.dumps(document, indent=1))
+
+
+def test_every_effect_is_in_the_loop_or_it_is_said_why_not(recording: Recording) -> None:
+    for name in our_modules():
+        importlib.import_module(name)
+    ours = {
+        point
+        for point, places in effects.POINTS.items()
+        if all(place.startswith("include.evergreen.") for place in places)
+    }
+    assert len(ours) > 100
+    assert recording.passed <= ours
+    assert ours - recording.passed <= set(NOT_IN_THE_LOOP), "new effects: record them, or say why"
+    assert recording.passed & set(NOT_IN_THE_LOOP) <= TIMED, "the loop does pass these"
+
+
+def test_a_sample_of_deaths_loses_nothing(recording: Recording) -> None:
+    number = seed()
+    everything = cases(recording, number)
+    sample = random.Random(number).sample(everything, SAMPLE)
+    sweep(recording, sorted(sample, key=everything.index), number)
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(6 * 3600)
+def test_every_death_loses_nothing(recording: Recording) -> None:
+    number = seed()
+    sweep(recording, cases(recording, number), number)

@@ -1,0 +1,296 @@
+"""One installation in a temporary home, its DAGs run task by task, and its state put back at will.
+
+A task is one forked process. What it returns is kept here, as XCom keeps it, so that a task can be
+run again after its process died: by itself (Airflow's retry) or in a new run of its DAG.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import sqlite3
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import requests
+import yaml
+
+from tests.chaos import rides
+from tests.chaos.forks import Ended, ForkServer
+from tests.chaos.mlflow_server import MlflowServer
+
+LANDING = "landing"
+
+
+@dataclass
+class Run:
+    """One run of a DAG: what its tasks ended as."""
+
+    dag: str
+    run_id: str
+    shift_s: float = 0.0
+    ended: dict[str, Ended] = field(default_factory=dict)
+
+    @property
+    def fired(self) -> set[str]:
+        """The tasks that succeeded."""
+        return {task for task, ended in self.ended.items() if ended.state == "success"}
+
+
+class TaskDied(RuntimeError):
+    """A task failed where nothing was to make it fail."""
+
+
+class World:
+    """A home with one model, and the DAGs that work in it."""
+
+    def __init__(self, folder: Path, spec: dict[str, Any] = rides.SPEC) -> None:
+        self.home = folder / "home"
+        self._kept = folder / "kept"
+        self._kept.mkdir(parents=True)
+        self._parked = folder / "parked"
+        self._landed: dict[str, set[Path]] = {}
+        self._ahead: dict[str, float] = {}
+        models = folder / "models"
+        models.mkdir()
+        (models / f"{spec['model']}.yaml").write_text(yaml.safe_dump(spec))
+        self.mlflow = MlflowServer(self.home / "mlflow", folder / "mlflow.log")
+        self.server = ForkServer(
+            {
+                "EVERGREEN_MLFLOW_URI": self.mlflow.url,
+                "EVERGREEN_HOME": str(self.home),
+                "EVERGREEN_MODELS_DIR": str(models),
+                "AIRFLOW_HOME": str(folder / "airflow"),
+                "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+                "EVERGREEN_DOCKER_URL": f"unix://{folder / 'no-engine.sock'}",
+                "MLFLOW_DISABLE_TELEMETRY": "true",
+                "DO_NOT_TRACK": "1",
+                "OMP_NUM_THREADS": "1",
+                "POLARS_MAX_THREADS": "1",
+            },
+            folder / "tasks.log",
+        )
+        self._plans: dict[str, list[dict[str, Any]]] = {}
+        self._runs = 0
+
+    # --- tasks ----------------------------------------------------------------------------------
+
+    def plan(self, dag: str) -> list[dict[str, Any]]:
+        """The tasks of a DAG, upstream first."""
+        if dag not in self._plans:
+            dag_id = dag if dag == "maintain" else f"{rides.MODEL}.{dag}"
+            ended = self.server.call("tests.chaos.tasks:plan", dag_id=dag_id)
+            if ended.state != "success":
+                raise TaskDied(ended.error)
+            self._plans[dag] = ended.value
+        return self._plans[dag]
+
+    def new_run(self, dag: str, shift_s: float = 0.0) -> Run:
+        self._runs += 1
+        return Run(dag, f"run-{self._runs}", shift_s)
+
+    def run_task(self, run: Run, task: str, **environment: str) -> Ended:
+        """One try of a task in a process of its own. A task that is skipped over is `skipped`."""
+        described = next(t for t in self.plan(run.dag) if t["task"] == task)
+        upstream = {name: run.ended[name].state for name in described["upstream"]}
+        if not described["all_done"] and "skipped" in upstream.values():
+            return self._end(run, task, Ended("skipped", error="upstream was skipped"))
+        values = []
+        for mapped in self._mapped(described):
+            ended = self.server.call(
+                "tests.chaos.tasks:run_task",
+                environment=environment,
+                dag_file=run.dag,
+                task=task,
+                args=[self._value(run, source) for source in described["args"]],
+                kwargs={k: self._value(run, s) for k, s in described["kwargs"].items()} | mapped,
+                run_id=run.run_id,
+                shift_s=run.shift_s,
+            )
+            values.append(ended.value)
+            if ended.state != "success":
+                return self._end(run, task, ended)
+        value = values if described["mapped"] else values[0]
+        return self._end(run, task, Ended("success", value))
+
+    def run_dag(self, dag: str, *, shift_s: float = 0.0) -> Run:
+        """A run whose tasks all end well.
+
+        Raises:
+            TaskDied: one did not.
+        """
+        return self.finish(self.new_run(dag, shift_s))
+
+    def finish(self, run: Run) -> Run:
+        """Run what the run has not ended yet; TaskDied if a task does not succeed."""
+        for described in self.plan(run.dag):
+            if described["task"] not in run.ended:
+                self.must(run, described["task"])
+        return run
+
+    def must(self, run: Run, task: str) -> Ended:
+        ended = self.run_task(run, task)
+        if ended.state not in {"success", "skipped"}:
+            raise TaskDied(f"{run.dag}.{task} {ended.state}: {ended.error}\n{self.server.words()}")
+        return ended
+
+    @staticmethod
+    def _end(run: Run, task: str, ended: Ended) -> Ended:
+        if ended.state in {"success", "skipped"}:
+            run.ended[task] = ended
+        return ended
+
+    @staticmethod
+    def _mapped(described: dict[str, Any]) -> list[dict[str, Any]]:
+        return [
+            {name: value} for name, values in described["mapped"].items() for value in values
+        ] or [{}]
+
+    @staticmethod
+    def _value(run: Run, source: dict[str, Any]) -> Any:
+        return run.ended[source["xcom"]].value if "xcom" in source else source["literal"]
+
+    # --- state ----------------------------------------------------------------------------------
+
+    def keep(self, name: str, shift_s: float = 0.0) -> None:
+        """Keep the home as it is now, at the time `shift_s` from now, under a name."""
+        self._ahead[name] = shift_s
+        to = self._kept / name
+        to.mkdir()
+        for path in self.home.iterdir():
+            if path.name != LANDING:
+                subprocess.run(["cp", "-a", str(path), str(to)], check=True)
+        self._landed[name] = {path.relative_to(self.home) for path in self._landing()}
+
+    def put_back(self, name: str) -> None:
+        """Make the home what it was, and let the services run that ran then."""
+        for path in self.home.iterdir():
+            if path.name != LANDING:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for path in (self._kept / name).iterdir():
+            subprocess.run(["cp", "-a", str(path), str(self.home)], check=True)
+        self._land_only(self._landed[name])
+        self._serve_what_is_live(self._ahead[name])
+
+    def _landing(self) -> list[Path]:
+        return [path for path in (self.home / LANDING).rglob("*") if path.is_file()]
+
+    def _land_only(self, wanted: set[Path]) -> None:
+        """Landed files are moved, not copied: a file is known by its inode, too."""
+        for path in self._landing():
+            if path.relative_to(self.home) not in wanted:
+                _move(path, self._parked / path.relative_to(self.home))
+        for name in wanted:
+            if not (self.home / name).exists():
+                _move(self._parked / name, self.home / name)
+
+    def _serve_what_is_live(self, shift_s: float) -> None:
+        known = {
+            json.loads(path.read_text())["pid"]
+            for path in self.home.glob("services/*/v*/*.pid")
+            if path.with_suffix(".json").exists()
+        }
+        for process in self.services():
+            if process.pid not in known:
+                end(process)
+        live = self.live()
+        if live is not None and not self.answers(live):
+            ended = self.server.call("tests.chaos.inside:settle", shift_s=shift_s)
+            if ended.state != "success":
+                raise TaskDied(ended.error)
+            self.wait_for_answer()
+
+    def services(self) -> list[psutil.Process]:
+        """Processes that serve a model of this home."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if str(self.home / "services") in " ".join(process.cmdline()):
+                    found.append(process)
+        return found
+
+    def live(self) -> dict[str, Any] | None:
+        """The service that the ledger says is live, and its version."""
+        ledger = self.home / "ledger.db"
+        if not ledger.exists():
+            return None
+        with contextlib.closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as database:
+            try:
+                row = database.execute(
+                    "SELECT version, service FROM evergreen_deployments WHERE state = 'live'"
+                ).fetchone()
+            except sqlite3.OperationalError:
+                return None
+        return None if row is None else {"version": row[0], **json.loads(row[1])}
+
+    def answers(self, live: dict[str, Any]) -> bool:
+        with contextlib.suppress(requests.RequestException):
+            return requests.get(f"{live['endpoint']}/health", timeout=5).status_code == 200
+        return False
+
+    def wait_for_answer(self, timeout_s: float = 60) -> None:
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            live = self.live()
+            if live is not None and self.answers(live):
+                return
+            time.sleep(0.05)
+        raise TaskDied(f"Nothing answers after {timeout_s} s.")
+
+    def ask(self, rows: list[dict[str, Any]], *, probe: bool) -> str:
+        """The version that answers these rows; what a client sends counts as traffic."""
+        live = self.live()
+        answer = requests.post(
+            f"{live['endpoint']}/invocations",
+            json={"dataframe_records": rows},
+            headers={"X-Evergreen-Probe": "1"} if probe else {},
+            timeout=20,
+        )
+        answer.raise_for_status()
+        return answer.headers["X-Model-Version"]
+
+    def wait_for_segments(self, timeout_s: float = 40) -> None:
+        """Wait until the service has closed the segment of what it served."""
+        deadline = time.monotonic() + timeout_s
+        while not list((self.home / "spool").rglob("[!.]*.parquet")):
+            if time.monotonic() > deadline:
+                raise TaskDied("No segment of served requests was closed.")
+            time.sleep(0.1)
+
+    def spoil_spool(self) -> None:
+        """A segment that is there twice, and one that is none."""
+        segment = next((self.home / "spool").rglob("[!.]*.parquet"))
+        shutil.copy(segment, segment.with_name("again.parquet"))
+        segment.with_name("garbage.parquet").write_bytes(b"no table")
+
+    def close(self) -> None:
+        self.server.close()
+        self.mlflow.close()
+        for process in self.services():
+            end(process)
+
+
+def _move(path: Path, to: Path) -> None:
+    to.parent.mkdir(parents=True, exist_ok=True)
+    path.rename(to)
+
+
+def end(process: psutil.Process) -> None:
+    with contextlib.suppress(psutil.Error):
+        process.kill()
+        process.wait(10)
+
+
+@contextlib.contextmanager
+def opened(folder: Path) -> Iterator[World]:
+    world = World(folder)
+    try:
+        yield world
+    finally:
+        world.close()
