@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import sqlite3
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -86,13 +85,7 @@ def registry_facts(resources: Resources) -> dict[str, Any]:
         "SELECT version, value FROM model_version_tags WHERE key = 'evergreen.training_key'",
     )
     aliases = query(database, "SELECT alias, version FROM registered_model_aliases")
-    return {
-        "versions": sorted(map(list, versions)),
-        "aliases": sorted(map(list, aliases)),
-        "runs": sorted(
-            Counter(status for (status,) in query(database, "SELECT status FROM runs")).items()
-        ),
-    }
+    return {"versions": sorted(map(list, versions)), "aliases": sorted(map(list, aliases))}
 
 
 def query(database: Path, sql: str) -> list[tuple[Any, ...]]:

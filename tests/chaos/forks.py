@@ -39,15 +39,16 @@ class ForkServer:
     def __init__(self, environment: dict[str, str], log: Path) -> None:
         self._log = log
         self._outcome = log.with_suffix(".outcome")
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.chaos.forks"],
-            cwd=ROOT,
-            env={**os.environ, **environment, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log.open("ab"),
-            text=True,
-        )
+        with log.open("ab") as said:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.chaos.forks"],
+                cwd=ROOT,
+                env={**os.environ, **environment, "PYTHONPATH": str(ROOT)},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=said,
+                text=True,
+            )
         self._calling = threading.Lock()
 
     def call(

@@ -21,25 +21,26 @@ class MlflowServer:
         folder.mkdir(parents=True)
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        self._process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "mlflow", "server"),
-                *("--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
-                *("--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"),
-                *("--serve-artifacts", "--artifacts-destination", str(folder / "artifacts")),
-                *("--allowed-hosts", f"127.0.0.1:{port}"),
-            ],
-            env={
-                **os.environ,
-                "MLFLOW_SQLALCHEMYSTORE_POOLCLASS": "NullPool",
-                "MLFLOW_DISABLE_TELEMETRY": "true",
-                "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-            },
-            cwd=log.parent,
-            stdout=log.open("ab"),
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        with log.open("ab") as said:
+            self._process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "mlflow", "server"),
+                    *("--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
+                    *("--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"),
+                    *("--serve-artifacts", "--artifacts-destination", str(folder / "artifacts")),
+                    *("--allowed-hosts", f"127.0.0.1:{port}"),
+                ],
+                env={
+                    **os.environ,
+                    "MLFLOW_SQLALCHEMYSTORE_POOLCLASS": "NullPool",
+                    "MLFLOW_DISABLE_TELEMETRY": "true",
+                    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+                },
+                cwd=log.parent,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         self._wait()
 
     def _wait(self) -> None:

@@ -11,7 +11,8 @@ import requests
 
 from tests.chaos import rides
 from tests.chaos.recording import GRACE_S, UPKEEP_S, Recording, Step, TaskRecord
-from tests.chaos.world import Run, TaskDied, World
+from tests.chaos.served import TaskDied
+from tests.chaos.world import Run, World
 
 #: How Airflow goes on: it tries the task again, or gives the run up and a later run starts.
 Mode = Literal["retry", "new run"]
@@ -131,13 +132,13 @@ def _die_and_go_on(recording: Recording, step: Step, run: Run, verdict: Verdict)
         shift_s += LATER_S
         run = world.run_dag(step.dag, shift_s=shift_s)
     verdict.healthy_s = time.monotonic() - died
+    verdict.broken += _differences(step.facts, recording.look(shift_s)["facts"])
     verdict.broken += _events(world, step, before | run.fired, shift_s)
     shift_s += GRACE_S + 3600
     world.server.call("tests.chaos.inside:age", days=UPKEEP_S / 86_400)
     world.run_dag("maintain", shift_s=shift_s)
     looked = recording.look(shift_s)
     verdict.broken += [f"{found['rule']}: {found['words']}" for found in looked["violations"]]
-    verdict.broken += _differences(step.facts, looked["facts"])
 
 
 def _events(world: World, step: Step, fired: set[str], shift_s: float) -> list[str]:

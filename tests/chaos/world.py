@@ -9,21 +9,18 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-import sqlite3
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
-import requests
 import yaml
 
 from tests.chaos import rides
 from tests.chaos.forks import Ended, ForkServer
 from tests.chaos.mlflow_server import MlflowServer
+from tests.chaos.served import Served, TaskDied, end
 
 LANDING = "landing"
 
@@ -43,14 +40,12 @@ class Run:
         return {task for task, ended in self.ended.items() if ended.state == "success"}
 
 
-class TaskDied(RuntimeError):
-    """A task failed where nothing was to make it fail."""
-
-
-class World:
+class World(Served):
     """A home with one model, and the DAGs that work in it."""
 
-    def __init__(self, folder: Path, spec: dict[str, Any] = rides.SPEC) -> None:
+    def __init__(
+        self, folder: Path, spec: dict[str, Any] = rides.SPEC, engine: str | None = None
+    ) -> None:
         self.home = folder / "home"
         self._kept = folder / "kept"
         self._kept.mkdir(parents=True)
@@ -68,7 +63,7 @@ class World:
                 "EVERGREEN_MODELS_DIR": str(models),
                 "AIRFLOW_HOME": str(folder / "airflow"),
                 "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-                "EVERGREEN_DOCKER_URL": f"unix://{folder / 'no-engine.sock'}",
+                "EVERGREEN_DOCKER_URL": engine or f"unix://{folder / 'no-engine.sock'}",
                 "MLFLOW_DISABLE_TELEMETRY": "true",
                 "DO_NOT_TRACK": "1",
                 "OMP_NUM_THREADS": "1",
@@ -206,69 +201,6 @@ class World:
                 raise TaskDied(ended.error)
             self.wait_for_answer()
 
-    def services(self) -> list[psutil.Process]:
-        """Processes that serve a model of this home."""
-        found = []
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error):
-                if str(self.home / "services") in " ".join(process.cmdline()):
-                    found.append(process)
-        return found
-
-    def live(self) -> dict[str, Any] | None:
-        """The service that the ledger says is live, and its version."""
-        ledger = self.home / "ledger.db"
-        if not ledger.exists():
-            return None
-        with contextlib.closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as database:
-            try:
-                row = database.execute(
-                    "SELECT version, service FROM evergreen_deployments WHERE state = 'live'"
-                ).fetchone()
-            except sqlite3.OperationalError:
-                return None
-        return None if row is None else {"version": row[0], **json.loads(row[1])}
-
-    def answers(self, live: dict[str, Any]) -> bool:
-        with contextlib.suppress(requests.RequestException):
-            return requests.get(f"{live['endpoint']}/health", timeout=5).status_code == 200
-        return False
-
-    def wait_for_answer(self, timeout_s: float = 60) -> None:
-        deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
-            live = self.live()
-            if live is not None and self.answers(live):
-                return
-            time.sleep(0.05)
-        raise TaskDied(f"Nothing answers after {timeout_s} s.")
-
-    def ask(self, rows: list[dict[str, Any]], *, probe: bool) -> str:
-        """The version that answers these rows; what a client sends counts as traffic."""
-        live = self.live()
-        answer = requests.post(
-            f"{live['endpoint']}/invocations",
-            json={"dataframe_records": rows},
-            headers={"X-Evergreen-Probe": "1"} if probe else {},
-            timeout=20,
-        )
-        answer.raise_for_status()
-        return answer.headers["X-Model-Version"]
-
-    def wait_for_segments(self, timeout_s: float = 40) -> None:
-        """Wait until the service has closed the segment of what it served."""
-        deadline = time.monotonic() + timeout_s
-        while not list((self.home / "spool").rglob("[!.]*.parquet")):
-            if time.monotonic() > deadline:
-                raise TaskDied("No segment of served requests was closed.")
-            time.sleep(0.1)
-
-    def spoil_spool(self) -> None:
-        """A segment that is there twice, and one that is none."""
-        segment = next((self.home / "spool").rglob("[!.]*.parquet"))
-        shutil.copy(segment, segment.with_name("again.parquet"))
-        segment.with_name("garbage.parquet").write_bytes(b"no table")
-
     def close(self) -> None:
         self.server.close()
         self.mlflow.close()
@@ -281,15 +213,18 @@ def _move(path: Path, to: Path) -> None:
     path.rename(to)
 
 
-def end(process: psutil.Process) -> None:
-    with contextlib.suppress(psutil.Error):
-        process.kill()
-        process.wait(10)
-
-
 @contextlib.contextmanager
-def opened(folder: Path) -> Iterator[World]:
-    world = World(folder)
+def opened(
+    folder: Path, spec: dict[str, Any] = rides.SPEC, engine: str | None = None
+) -> Iterator[World]:
+    """A world whose services are gone when the block ends.
+
+    Args:
+        folder: for its home, and what belongs to it.
+        spec: of the model.
+        engine: the address of a container engine; None: none answers.
+    """
+    world = World(folder, spec, engine)
     try:
         yield world
     finally:
