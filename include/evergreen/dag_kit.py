@@ -197,15 +197,27 @@ def load_settings() -> settings.Settings:
     """
     written = Variable.get(settings.VARIABLE, default="{}")
     values: dict[str, Any] = dict(settings.from_variable(_json(written)))
-    for setting, connection_id in settings.CONNECTIONS.items():
-        if any(os.environ.get(name) for name in settings.ENVIRONMENT[setting]):
-            continue
-        try:
-            connection = BaseHook.get_connection(connection_id)
-        except AirflowNotFoundException:
-            continue
-        values.update(settings.from_connection(setting, connection))
+    for setting in settings.CONNECTIONS:
+        values.update(_from_connection(setting))
     return settings.load(overrides=values)
+
+
+def alert_webhook() -> str:
+    """Where alerts go; '' for nowhere. Nothing else is read: a typo there must not silence them."""
+    (variable,) = settings.ENVIRONMENT["alert_webhook"]
+    own = _from_connection("alert_webhook").get("alert_webhook", "")
+    return os.environ.get(variable) or str(own)
+
+
+def _from_connection(setting: str) -> dict[str, Any]:
+    """What its Airflow connection says of a setting; {} where there is none or a variable wins."""
+    if any(os.environ.get(name) for name in settings.ENVIRONMENT[setting]):
+        return {}
+    try:
+        connection = BaseHook.get_connection(settings.CONNECTIONS[setting])
+    except AirflowNotFoundException:
+        return {}
+    return settings.from_connection(setting, connection)
 
 
 def _json(text: object) -> object:

@@ -71,9 +71,9 @@ def report_failure(context: Mapping[str, Any]) -> None:
 
 def tell(text: str) -> None:
     """Post `text` where a webhook is configured, else say in the log that nobody was told."""
-    from include.evergreen.dag_kit import load_settings
+    from include.evergreen.dag_kit import alert_webhook
 
-    webhook = load_settings().alert_webhook
+    webhook = alert_webhook()
     if not webhook:
         log.info("No alert sent, no webhook is configured (connection evergreen_alerts): %s", text)
         return

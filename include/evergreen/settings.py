@@ -204,8 +204,8 @@ def from_variable(document: object, environ: Mapping[str, str] | None = None) ->
     for name, value in document.items():
         if name not in VARIABLE_FIELDS or not isinstance(value, str):
             raise SettingsError(
-                f"The Airflow variable {VARIABLE} has {name!r}: {value!r}; it may hold texts named "
-                f"{', '.join(VARIABLE_FIELDS)}. What has a login is a connection."
+                f"The Airflow variable {VARIABLE} has {name!r} ({type(value).__name__}); it may "
+                f"hold texts named {', '.join(VARIABLE_FIELDS)}. What has a login is a connection."
             )
     return {n: v for n, v in document.items() if v and not env.get(VARIABLE_FIELDS[n])}
 

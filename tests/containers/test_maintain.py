@@ -58,6 +58,9 @@ def test_stray_containers_images_and_networks_go_and_the_live_one_answers_on(
     first = house.built[0]
 
     orphan = runtime.start(order_for(house.resources, first))
+    ledger, then = house.resources.ledger, dt.datetime.now(dt.UTC) - dt.timedelta(days=9)
+    number = ledger.begin_deployment("rides", 1, "staging", orphan.name, then)
+    ledger.finish_deployment(number, "failed", "its start was interrupted", (), then)
     bundle = house.folder / "training-1" / "bundle"
 
     def build(where: Any, version: int) -> BuiltImage:

@@ -23,7 +23,7 @@ from include.evergreen.policy.retention_facts import (
 #: Kinds for which nothing but the guards speaks against it.
 _ALWAYS: dict[str, tuple[Action, str]] = {
     "deployment": ("finish", "it is '{thing.state}' in the ledger, and the rest lags behind"),
-    "service": ("remove", "no deployment of the ledger needs it"),
+    "service": ("remove", "its deployment in the ledger is over"),
     "network": ("remove", "no container is on it"),
     "table_files": ("remove", "no version of the table that a snapshot needs names them"),
     "spool": ("remove", "v{thing.version} is not served any more"),
@@ -90,6 +90,7 @@ class _Judge:
         self._facts, self._rules, self._now = facts, rules, now
         self._versions = needed_versions(facts, rules)
         self._services = {d.service: d.state for d in facts.deployments if d.state in UNDER_WAY}
+        self._recorded = {d.service for d in facts.deployments}
         mine = [thing for thing in things if thing.model == model]
         self._signs = _signs_of_life(facts, mine)
         self._store_is_there = self._bundles_can_be_seen(mine)
@@ -119,8 +120,9 @@ class _Judge:
             return ""
         if thing.name in self._services:
             return f"its deployment is {self._services[thing.name]}"
-        if not self._facts.deployments:  # the ledger is new, or was lost and the service lives on
-            return self._versions.get(thing.version or 0, "")
+        if thing.name not in self._recorded:
+            # Each of ours is recorded before it starts: another made it, or records were lost.
+            return "the ledger has no record of it, so nobody can say that it is over"
         return ""
 
     def _of_needed_version(self, thing: Thing) -> str:

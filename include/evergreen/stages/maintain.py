@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from include.evergreen.errors import Busy, InputError, MaintenanceIncomplete
+from include.evergreen.errors import Busy, InputError, MaintenanceIncomplete, SettingsError
 from include.evergreen.policy.retention import decide_retention
 from include.evergreen.policy.retention_facts import Decided, ModelFacts, Thing
 from include.evergreen.stages.maintain_facts import gather_facts, known_models
@@ -53,6 +53,7 @@ def maintain(installation: Installation, *, dry_run: bool, model: str | None = N
         MaintenanceIncomplete: some could not be looked at or removed; the others were.
     """
     models = known_models(installation)
+    _refuse_empty_ledger(installation)
     if model is not None:
         if model not in models:
             raise InputError(
@@ -68,6 +69,25 @@ def maintain(installation: Installation, *, dry_run: bool, model: str | None = N
     if run.outcome.failed:
         raise MaintenanceIncomplete(failure_message(run.outcome))
     return run.outcome
+
+
+def _refuse_empty_ledger(installation: Installation) -> None:
+    """An empty ledger beside services or images of ours is not the ledger they were made under."""
+    if installation.ledger.models():
+        return
+    standing = [service.name for runtime in installation.runtimes for service in runtime.find()]
+    standing += [
+        image.reference
+        for runtime in installation.runtimes
+        for image in runtime.images()
+        if image.ours
+    ]
+    if standing:
+        raise SettingsError(
+            f"The ledger is empty, and yet there are {len(standing)} services and images of ours, "
+            f"such as {standing[0]}: this is not the ledger they were made under. Nothing was "
+            "touched. See that the connection evergreen_ledger (or EVERGREEN_LEDGER_URL) is there."
+        )
 
 
 class _Run:

@@ -36,6 +36,18 @@ def gather_facts(installation: Installation, model: str) -> ModelFacts:
     newest = PurePosixPath(str(marker.get("evidently_uri") or "")).parent.name
     versions = registry.version_states(model, look_at_bundles=False)
     made_by = {version.training_key: version.version for version in versions if version.ready}
+    trainings = {
+        training.key: TrainingFact(
+            training.state,
+            training.opened_at,
+            training.version or (made_by.get(training.key) if training.state == "won" else None),
+        )
+        for training in ledger.training_states(model)
+    }
+    for version in versions:
+        if version.training_key:  # a ledger put back from a backup may lack what made it
+            made = TrainingFact("registered", installation.now, version.version)
+            trainings.setdefault(version.training_key, made)
     return ModelFacts(
         aliases=registry.aliases(model),
         deployments=tuple(
@@ -43,15 +55,7 @@ def gather_facts(installation: Installation, model: str) -> ModelFacts:
             for d in ledger.deployments(model)
         ),
         waiting=frozenset(c.version for c in ledger.candidates_undeployed(model)),
-        trainings={
-            training.key: TrainingFact(
-                training.state,
-                training.opened_at,
-                training.version
-                or (made_by.get(training.key) if training.state == "won" else None),
-            )
-            for training in ledger.training_states(model)
-        },
+        trainings=trainings,
         versions_of_runs={version.run_id: version.version for version in versions},
         reports=frozenset({str(marker.get("stamp", "")), newest}),
         has_spec=model in installation.specs,

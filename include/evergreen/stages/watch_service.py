@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import math
 from http import HTTPStatus
 
 from include.evergreen.contracts import Deployment
@@ -23,8 +24,9 @@ STAGE = "service"
 def watch_service(resources: Resources, *, now: dt.datetime) -> str | None:
     """What somebody should be told of the live service; None where all is well or was told before.
 
-    It is told once for each change: silent, dropping more than at the last look, well again. Each
-    is a decision of the stage `service` in the ledger.
+    It is told at each change (silent, dropping more than at the last look), and again at the 4th,
+    16th, 64th look that finds the same: an alert may be lost. Each is a decision of the stage
+    `service` in the ledger.
     """
     live = resources.ledger.deployment(resources.model, ENVIRONMENT)
     if live is None:
@@ -41,8 +43,13 @@ def watch_service(resources: Resources, *, now: dt.datetime) -> str | None:
     if verdict == "well":
         return None
     log.warning("%s", reason)
-    told = before is not None and (before.verdict, before.reason) == (verdict, reason)
-    return None if told else reason
+    same = before is not None and (before.verdict, before.reason) == (verdict, reason)
+    looks = before.count + 1 if same and before is not None else 1
+    return reason if _is_power_of_four(looks) else None
+
+
+def _is_power_of_four(number: int) -> bool:
+    return number > 0 and math.log(number, 4).is_integer()
 
 
 def _look(live: Deployment) -> tuple[str, str]:

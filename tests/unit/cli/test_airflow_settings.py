@@ -56,7 +56,7 @@ def test_the_environment_wins_over_the_variable() -> None:
     [
         ("s3://bucket", "holds a str; a JSON object is expected"),
         ({"ledger_url": "sqlite:///x"}, "'ledger_url'.*What has a login is a connection"),
-        ({"lake_uri": 7}, "'lake_uri': 7; it may hold texts"),
+        ({"lake_uri": 7}, r"'lake_uri' \(int\); it may hold texts"),
     ],
 )
 def test_what_the_variable_may_not_hold_is_refused(held: object, said: str) -> None:

@@ -75,13 +75,18 @@ def test_what_must_stay_whole_is_aliases_services_candidates_and_three_rollbacks
         (Thing("image", "m", "i", YOUNG, 5, state="unrecorded"), SERVED, "keep", "younger than 1"),
         (Thing("image", "m", "i", None, 5), SERVED, "keep", "nobody can say how old"),
         (Thing("service", "m", "service-9", OLD), SERVED, "keep", "its deployment is live"),
-        (Thing("service", "m", "service-8", OLD), SERVED, "remove", "no deployment"),
-        (Thing("service", "m", "another", OLD, 9), SERVED, "remove", "no deployment"),
+        (
+            Thing("service", "m", "service-8", OLD),
+            SERVED,
+            "remove",
+            "deployment in the ledger is over",
+        ),
+        (Thing("service", "m", "another", OLD, 9), SERVED, "keep", "no record of it"),
         (
             Thing("service", "m", "s", OLD, 9),
             ModelFacts({"champion": 9}),
             "keep",
-            "the alias champion",
+            "no record of it",
         ),
         (Thing("network", "m", "n", OLD, holds=2), SERVED, "keep", "what it holds (2)"),
         (Thing("network", "m", "n", OLD), SERVED, "remove", "no container"),
@@ -258,7 +263,8 @@ def is_needed(thing: Thing, facts: ModelFacts, things: list[Thing]) -> bool:  # 
         pointed_at |= {d.version for d in been[-1:]}
     if thing.kind in ("image", "version", "snapshot") and version in pointed_at:
         return True
-    if thing.kind == "service" and thing.name in {d.service for d in running}:
+    over = {d.service for d in facts.deployments} - {d.service for d in running}
+    if thing.kind == "service" and thing.name not in over:
         return True
     if thing.kind == "spool" and thing.version in {d.version for d in running}:
         return True

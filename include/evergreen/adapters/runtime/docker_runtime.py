@@ -132,15 +132,14 @@ class DockerRuntime(EngineUpkeep):
     def find(
         self, model: str | None = None, environment: Environment | None = None
     ) -> list[RunningService]:
-        wanted = {INSTALLATION: self._installation}
+        # A container that a person starts from one of our images inherits the image's labels; only
+        # a service of ours says for which environment it was started.
+        where = "evergreen.environment" + (f"={environment}" if environment else "")
+        wanted = [f"{INSTALLATION}={self._installation}", where]
         if model is not None:
-            wanted["evergreen.model"] = model
-        if environment is not None:
-            wanted["evergreen.environment"] = environment
+            wanted.append(f"evergreen.model={model}")
         with engine_errors("list containers"):
-            listed = self._engine.containers(
-                all=True, filters={"label": [f"{key}={value}" for key, value in wanted.items()]}
-            )
+            listed = self._engine.containers(all=True, filters={"label": wanted})
         known = (self._inspect(container["Id"]) for container in listed)
         return [self._service(found) for found in known if found is not None]
 
