@@ -71,8 +71,18 @@ run: $(STAMP) ## Put DATA into MODEL's landing zone and watch until it is in sta
 down: $(STAMP) ## Stop Airflow, MLflow and the served models; all data stays
 	@$(RUN) include.evergreen.cli.stack down
 
+# A process for each part: after two thousand tests in one, a thread of a native library crashed it,
+# and with it the report of what had failed. Every folder below tests/ is a part, or in one.
 test: $(STAMP) ## All tests: unit, DAGs, containers, end to end
-	@$(RUN) pytest $(TESTS)
+	@status=0; \
+	if [ -n '$(TESTS)' ]; then $(RUN) pytest $(TESTS) || status=$$?; \
+	else \
+	    for folder in $(filter-out tests/__pycache__ tests/unit,$(patsubst %/,%,$(wildcard tests/*/))) \
+	            tests/unit/stages 'tests/unit --ignore=tests/unit/stages'; do \
+	        printf -- '-- pytest %s\n' "$$folder"; \
+	        $(RUN) pytest $$folder || status=$$?; \
+	    done; \
+	fi; exit $$status
 
 chaos: $(STAMP) ## Kill a task at every failpoint there is, and check what is left; an hour. CHAOS_SEED=
 	@$(RUN) pytest -n 0 -s -m chaos tests/chaos
