@@ -48,7 +48,7 @@ def _described(task: AbstractOperator) -> dict[str, Any]:
         "kwargs": {name: _source(value) for name, value in named.items()},
         "mapped": {k: list(v) for k, v in mapped.value.items()} if mapped is not None else {},
         "upstream": sorted(task.upstream_task_ids),
-        "all_done": str(task.trigger_rule) == "all_done",
+        "all_done": task.trigger_rule == "all_done",
         "outlets": [outlet.name for outlet in task.outlets],
     }
 

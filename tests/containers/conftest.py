@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import os
 import shutil
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from docker.errors import ImageNotFound
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 from include.evergreen import settings as evergreen_settings
@@ -255,4 +257,5 @@ def house(
         for service in runtime.find():
             runtime.remove(service, grace_s=0)
     for reference in {image.reference for image in found.built if image.runtime == "docker"}:
-        request.getfixturevalue("engine").remove_image(reference, force=True)
+        with contextlib.suppress(ImageNotFound):
+            request.getfixturevalue("engine").remove_image(reference, force=True)

@@ -41,7 +41,7 @@ def networks(engine: Any) -> Iterator[Any]:
 
     def make(name: str, installation: str) -> str:
         made.append(engine.create_network(name, labels={INSTALLATION: installation})["Id"])
-        return name
+        return made[-1]
 
     yield make
     for network in engine.networks(ids=made) if made else []:
@@ -77,12 +77,12 @@ def test_stray_containers_images_and_networks_go_and_the_live_one_answers_on(
     interrupted = build(runtime, 77)
     elsewhere = dataclasses.replace(settings, home=tmp_path / "elsewhere")
     somebodys = build(open_runtime("docker", elsewhere), 78)
-    stray = networks("evergreen-test-stray", installation_id(settings))
-    theirs = networks("evergreen-test-theirs", "somebody")
+    networks("evergreen-test-stray", installation_id(settings))
+    theirs = networks("evergreen-test-stray", "somebody")
     litter = {
         ("remove", "service", orphan.name),
         ("remove", "image", interrupted.reference),
-        ("remove", "network", stray),
+        ("remove", "network", "evergreen-test-stray"),
     }
     kinds = ("service", "image", "network")
 
@@ -98,8 +98,8 @@ def test_stray_containers_images_and_networks_go_and_the_live_one_answers_on(
     house.built.remove(interrupted)
     assert runtime.has(first), "the version a rollback goes to"
     assert runtime.has(somebodys), "another installation's"
-    assert stray not in runtime.networks()
-    assert house.runtime._engine.networks(names=[theirs]), "another installation's"
+    assert runtime.networks() == {}
+    assert house.runtime._engine.networks(ids=[theirs]), "another installation's, of that name"
     assert requests.get(f"{live.service.endpoint}/ping", timeout=5).status_code == 200
 
 

@@ -66,8 +66,7 @@ class EngineUpkeep:
             found.append(self._engine.inspect_network(network))
 
         with engine_errors("list networks"):
-            label = f"{INSTALLATION}={self._installation}"
-            for listed in self._engine.networks(filters={"label": label}):
+            for listed in self._engine.networks(filters={"label": self._label()}):
                 unless_gone(functools.partial(inspect, listed["Id"]))
         return {
             network["Name"]: (
@@ -81,4 +80,9 @@ class EngineUpkeep:
     def remove_network(self, name: str) -> None:
         """See `Runtime`. The engine itself refuses a network that a container is on."""
         with engine_errors(f"remove the network {name}"):
-            unless_gone(lambda: self._engine.remove_network(name))
+            for listed in self._engine.networks(filters={"label": self._label()}):
+                if listed["Name"] == name:  # another's may have the same name
+                    unless_gone(functools.partial(self._engine.remove_network, listed["Id"]))
+
+    def _label(self) -> str:
+        return f"{INSTALLATION}={self._installation}"
