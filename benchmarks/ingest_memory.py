@@ -84,7 +84,7 @@ def write_csv(path: Path, size_bytes: int) -> int:
 def ingest(home: Path) -> dict[str, float]:
     from include.evergreen.settings import load
     from include.evergreen.spec import load_spec
-    from include.evergreen.stages import ingest as stage
+    from include.evergreen.stages.ingest import ingest as stage
     from include.evergreen.stages.resources import Resources
 
     now = dt.datetime.now(dt.UTC)

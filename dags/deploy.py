@@ -34,7 +34,7 @@ PARAMS = {
 
 @kit.task()
 def choose_version(model: str) -> dict[str, Any]:
-    from include.evergreen.stages import build
+    from include.evergreen.stages.deploy import build
 
     candidate = build.choose_version(
         kit.resources(model), kit.form(DeployParams).version, now=kit.now()
@@ -47,7 +47,7 @@ def choose_version(model: str) -> dict[str, Any]:
 @kit.task(pool=kit.CONTAINER_POOL)
 def build_image(model: str, candidate: dict[str, Any]) -> dict[str, Any]:
     from include.evergreen.contracts import Candidate
-    from include.evergreen.stages import build
+    from include.evergreen.stages.deploy import build
 
     return build.build_image(
         kit.resources(model), Candidate.from_json(candidate), now=kit.now()
@@ -57,7 +57,7 @@ def build_image(model: str, candidate: dict[str, Any]) -> dict[str, Any]:
 @kit.task(links.EndpointLink, pool=kit.CONTAINER_POOL)
 def start_and_verify(model: str, image: dict[str, Any]) -> dict[str, Any]:
     from include.evergreen.contracts import BuiltImage
-    from include.evergreen.stages import verify
+    from include.evergreen.stages.deploy import verify
 
     proven = verify.start_and_verify(
         kit.resources(model), BuiltImage.from_json(image), now=kit.now()
@@ -69,7 +69,7 @@ def start_and_verify(model: str, image: dict[str, Any]) -> dict[str, Any]:
 @kit.task(links.EndpointLink, pool=kit.CONTAINER_POOL)
 def promote_to_staging(model: str, proven: dict[str, Any]) -> dict[str, Any]:
     from include.evergreen.contracts import Verification
-    from include.evergreen.stages import promote
+    from include.evergreen.stages.deploy import promote
 
     deployment = promote.promote_to_staging(
         kit.resources(model), Verification.from_json(proven), now=kit.now()

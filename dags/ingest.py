@@ -35,7 +35,7 @@ PARAMS = {
 
 @kit.task()
 def discover_files(model: str) -> list[dict[str, Any]]:
-    from include.evergreen.stages import ingest
+    from include.evergreen.stages.ingest import ingest
 
     files = ingest.discover_files(kit.resources(model), now=kit.now())
     if not files and not kit.form(IngestParams).replay_quarantine:
@@ -46,7 +46,7 @@ def discover_files(model: str) -> list[dict[str, Any]]:
 @kit.task()
 def ingest_files(model: str, files: list[dict[str, Any]]) -> dict[str, Any]:
     from include.evergreen.contracts import LandedFile
-    from include.evergreen.stages import ingest
+    from include.evergreen.stages.ingest import ingest
 
     landed = [LandedFile.from_json(file) for file in files]
     replay = kit.form(IngestParams).replay_quarantine
@@ -64,7 +64,7 @@ def ingest_files(model: str, files: list[dict[str, Any]]) -> dict[str, Any]:
 def report_problems(report: dict[str, Any]) -> None:
     """Fails where a file needs somebody, after the rows of all others have woken training."""
     from include.evergreen.contracts import IngestReport
-    from include.evergreen.stages import ingest
+    from include.evergreen.stages.ingest import ingest
 
     ingest.raise_problems(IngestReport.from_json(report))
 

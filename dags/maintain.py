@@ -52,7 +52,7 @@ PARAMS = {
 
 @kit.task(pool=kit.CONTAINER_POOL)
 def reconcile_stores() -> dict[str, Any]:
-    from include.evergreen.stages import maintain
+    from include.evergreen.stages.maintain import maintain
 
     form = kit.form(MaintainParams)
     installation = kit.installation(form.retention_days)

@@ -24,7 +24,7 @@ TIMEOUT = dt.timedelta(hours=1)
 @kit.task()
 def collect_requests(model: str) -> int:
     from include.evergreen import notify
-    from include.evergreen.stages import collect, watch_service
+    from include.evergreen.stages.monitoring import collect, watch_service
 
     resources = kit.resources(model)
     trouble = watch_service.watch_service(resources, now=kit.now())
@@ -35,7 +35,7 @@ def collect_requests(model: str) -> int:
 
 @kit.task(links.DriftReportLink)
 def watch_drift(model: str) -> dict[str, Any]:
-    from include.evergreen.stages import monitor
+    from include.evergreen.stages.monitoring import monitor
 
     resources = kit.resources(model)
     report = monitor.watch_drift(resources, now=kit.now())
@@ -47,7 +47,7 @@ def watch_drift(model: str) -> dict[str, Any]:
 
 @kit.task(trigger_rule="all_done")
 def wake_training(model: str) -> int:
-    from include.evergreen.stages import claim
+    from include.evergreen.stages.training import claim
 
     waiting = claim.grantable_requests(kit.resources(model), now=kit.now())
     if not waiting:
@@ -57,7 +57,7 @@ def wake_training(model: str) -> int:
 
 @kit.task(trigger_rule="all_done")
 def wake_deployment(model: str) -> int:
-    from include.evergreen.stages import build
+    from include.evergreen.stages.deploy import build
 
     candidate = build.version_to_wake_for(kit.resources(model), now=kit.now())
     if candidate is None:

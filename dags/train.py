@@ -59,7 +59,7 @@ PARAMS = {
 
 @kit.task()
 def claim_requests(model: str) -> dict[str, Any]:
-    from include.evergreen.stages import claim, waiting
+    from include.evergreen.stages.training import claim, waiting
 
     resources, now = kit.resources(model), kit.now()
     wanted = claim.Wanted.from_conf(kit.params(), run_id=kit.run_id(), run_type=kit.run_type())
@@ -72,7 +72,7 @@ def claim_requests(model: str) -> dict[str, Any]:
 @kit.task()
 def freeze_snapshot(model: str, claimed: dict[str, Any]) -> dict[str, Any]:
     from include.evergreen.contracts import Claim
-    from include.evergreen.stages import freeze
+    from include.evergreen.stages.training import freeze
 
     snapshot = freeze.freeze_snapshot(kit.resources(model), Claim.from_json(claimed), now=kit.now())
     if snapshot is None:
@@ -83,7 +83,7 @@ def freeze_snapshot(model: str, claimed: dict[str, Any]) -> dict[str, Any]:
 @kit.task(pool=kit.TRAINING_POOL, map_index_template="worker {{ task.op_kwargs['worker'] }}")
 def run_trials(model: str, snapshot: dict[str, Any], worker: int) -> dict[str, Any]:
     from include.evergreen.contracts import Snapshot
-    from include.evergreen.stages import tune
+    from include.evergreen.stages.training import tune
 
     return tune.run_worker(kit.resources(model), Snapshot.from_json(snapshot), worker)
 
@@ -91,7 +91,7 @@ def run_trials(model: str, snapshot: dict[str, Any], worker: int) -> dict[str, A
 @kit.task(links.RunLink, pool=kit.TRAINING_POOL)
 def fit_challenger(model: str, snapshot: dict[str, Any]) -> dict[str, Any]:
     from include.evergreen.contracts import Snapshot
-    from include.evergreen.stages import fit
+    from include.evergreen.stages.training import fit
 
     resources = kit.resources(model)
     fitted = fit.fit_challenger(resources, Snapshot.from_json(snapshot))
@@ -104,7 +104,7 @@ def judge_challenger(
     model: str, snapshot: dict[str, Any], fitted: dict[str, Any]
 ) -> dict[str, Any]:
     from include.evergreen.contracts import Fitted, Snapshot
-    from include.evergreen.stages import judge
+    from include.evergreen.stages.training import judge
 
     resources, challenger = kit.resources(model), Fitted.from_json(fitted)
     links.show(links.RunLink, resources.registry.run_url(challenger.run_id))
@@ -117,7 +117,7 @@ def register_candidate(
     model: str, snapshot: dict[str, Any], fitted: dict[str, Any], judged: dict[str, Any]
 ) -> dict[str, Any]:
     from include.evergreen.contracts import Fitted, Judgement, Snapshot
-    from include.evergreen.stages import register
+    from include.evergreen.stages.training import register
 
     resources, challenger = kit.resources(model), Fitted.from_json(fitted)
     links.show(links.RunLink, resources.registry.run_url(challenger.run_id))

@@ -8,8 +8,9 @@ from __future__ import annotations
 import datetime as dt
 
 from include.evergreen.contracts import BuiltImage, Fitted, Judgement, Snapshot, Verification
-from include.evergreen.stages import fit, judge, promote, register, verify
+from include.evergreen.stages.deploy import promote, verify
 from include.evergreen.stages.resources import Resources
+from include.evergreen.stages.training import fit, judge, register
 
 
 def fit_challenger(resources: Resources, snapshot: Snapshot) -> None:

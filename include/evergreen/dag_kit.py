@@ -36,7 +36,7 @@ from include.evergreen.spec import ModelSpec, load_specs
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
-    from include.evergreen.stages.maintain_parts import Installation
+    from include.evergreen.stages.maintain.parts import Installation
     from include.evergreen.stages.resources import Resources
 
 log = logging.getLogger(__name__)
@@ -182,7 +182,7 @@ def resources(model: str) -> Resources:
 def installation(retention_days: float | None) -> Installation:
     """Inside a task: all models together, with the rules by which `maintain` keeps house."""
     from include.evergreen.policy.retention_facts import RetentionRules
-    from include.evergreen.stages.maintain_parts import Installation
+    from include.evergreen.stages.maintain.parts import Installation
 
     found = load_settings()
     rules = RetentionRules(dt.timedelta(days=retention_days or found.retention_days))

@@ -79,7 +79,7 @@ class _Watch:
             from include.evergreen.dag_kit import load_settings
 
             self._ledger = open_ledger(load_settings().ledger_url)
-        from include.evergreen.stages.waiting import unseen
+        from include.evergreen.stages.training.waiting import unseen
 
         why, standing = unseen(self._ledger, self.model, dt.datetime.now(dt.UTC))
         return why if why and self._is_due(standing, time.monotonic()) else ""

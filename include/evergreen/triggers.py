@@ -148,7 +148,7 @@ class _Watch:
 
     def _pending(self, resources: Resources) -> list[LandedFile]:
         """What is not acknowledged. The ledger is asked only about what is new to this watch."""
-        from include.evergreen.stages.landed import landed_files
+        from include.evergreen.stages.ingest.landed import landed_files
 
         landed = landed_files(resources)
         unknown = [file for file in landed if self._done.get(file.uri) != file.fingerprint]
@@ -164,7 +164,7 @@ class _Watch:
 
     def _has_settled(self, resources: Resources, file: LandedFile, now: float) -> bool:
         """Unchanged over two looks, and for `settle_s` unless it came whole."""
-        from include.evergreen.stages.landed import is_whole
+        from include.evergreen.stages.ingest.landed import is_whole
 
         seen = self._seen.get(file.uri)
         if seen is None or seen.fingerprint != file.fingerprint:

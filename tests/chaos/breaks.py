@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from include.evergreen.stages.deploy.services import order_for
 from include.evergreen.stages.resources import Resources
-from include.evergreen.stages.services import order_for
 from tests.chaos import inside, rides
 
 DAYS_AGO = dt.datetime.now(dt.UTC) - dt.timedelta(days=3)

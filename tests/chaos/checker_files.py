@@ -11,7 +11,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from include.evergreen.model_code import predictor
-from include.evergreen.stages.landed import pending_files
+from include.evergreen.stages.ingest.landed import pending_files
 from tests.chaos.checker import Look, Rule
 from tests.chaos.facts import ROW, Unreadable, duplicated, read_table
 

@@ -35,10 +35,10 @@ from include.evergreen.errors import EvergreenError
 from include.evergreen.model_code.features import categorical_indices, transform
 from include.evergreen.model_code.plan import make_plan
 from include.evergreen.spec import ModelSpec
-from include.evergreen.stages import build, promote, verify
 from include.evergreen.stages import bundle as bundles
-from include.evergreen.stages.register import raw_columns
+from include.evergreen.stages.deploy import build, promote, verify
 from include.evergreen.stages.resources import Resources
+from include.evergreen.stages.training.register import raw_columns
 
 SPEC: dict[str, Any] = {
     "model": "rides",

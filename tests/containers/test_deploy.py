@@ -17,9 +17,9 @@ from include.evergreen.errors import (
     Unavailable,
     VerificationFailed,
 )
-from include.evergreen.stages import golden, promote
-from include.evergreen.stages import verify as verify_stage
-from include.evergreen.stages.settle import settle_deployments
+from include.evergreen.stages.deploy import golden, promote
+from include.evergreen.stages.deploy import verify as verify_stage
+from include.evergreen.stages.deploy.settle import settle_deployments
 
 ROW = {"at": "2024-05-01T08:00:00+00:00", "temperature": 12.5, "weather": "mist"}
 

@@ -14,7 +14,7 @@ from include.evergreen.adapters.runtime.docker_images import ServingImages
 from include.evergreen.adapters.runtime.docker_runtime import DockerRuntime
 from include.evergreen.contracts import BuiltImage, RunningService
 from include.evergreen.spec import ModelSpec
-from include.evergreen.stages.service_probe import ServiceProbe
+from include.evergreen.stages.deploy.service_probe import ServiceProbe
 from tests.containers.conftest import SPEC, write_bundle
 
 LIMITS = Limits(memory_mib=256, cpus=0.5, pids=32)

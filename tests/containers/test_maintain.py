@@ -16,9 +16,9 @@ from include.evergreen.adapters.runtime.interface import INSTALLATION, installat
 from include.evergreen.contracts import BuiltImage
 from include.evergreen.errors import EvergreenError
 from include.evergreen.policy.retention_facts import RetentionRules
-from include.evergreen.stages.maintain import Outcome, maintain
-from include.evergreen.stages.maintain_parts import Installation
-from include.evergreen.stages.services import order_for
+from include.evergreen.stages.deploy.services import order_for
+from include.evergreen.stages.maintain.maintain import Outcome, maintain
+from include.evergreen.stages.maintain.parts import Installation
 
 DAY = dt.timedelta(days=1)
 

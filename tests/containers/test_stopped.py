@@ -14,9 +14,9 @@ from tests.stopped import LEASE_S, stopped
 
 LEDGER = "include.evergreen.adapters.ledger:Ledger"
 REGISTRY = "include.evergreen.adapters.registry.registry:Registry"
-PROMOTE = "include.evergreen.stages.promote"
-SETTLE = "include.evergreen.stages.settle"
-VERIFY = "include.evergreen.stages.verify"
+PROMOTE = "include.evergreen.stages.deploy.promote"
+SETTLE = "include.evergreen.stages.deploy.settle"
+VERIFY = "include.evergreen.stages.deploy.verify"
 
 
 def of_second_run(house: House) -> House:

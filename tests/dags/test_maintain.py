@@ -9,8 +9,8 @@ from airflow.dag_processing.dagbag import DagBag
 from include.evergreen import dag_kit as kit
 from include.evergreen import settings
 from include.evergreen.errors import InputError, SettingsError
-from include.evergreen.stages import maintain as stage
-from include.evergreen.stages.maintain import Outcome
+from include.evergreen.stages.maintain import maintain as stage
+from include.evergreen.stages.maintain.maintain import Outcome
 
 
 @pytest.fixture

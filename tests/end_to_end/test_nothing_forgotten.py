@@ -13,7 +13,7 @@ import pytest
 
 from include.evergreen.adapters.ledger import Decision
 from include.evergreen.cli.airflow_api import DagRun
-from include.evergreen.stages.retrain_facts import count_rows
+from include.evergreen.stages.training.retrain_facts import count_rows
 from tests.end_to_end import bike
 from tests.end_to_end.conftest import Stack
 from tests.end_to_end.waiting import wait_for

@@ -18,9 +18,9 @@ import polars as pl
 
 from include.evergreen.errors import FileRefused
 from include.evergreen.spec import ModelSpec
-from include.evergreen.stages.describe_rows import describe_lines
-from include.evergreen.stages.parse_files import parse_file
-from include.evergreen.stages.row_contract import RowContract
+from include.evergreen.stages.ingest.describe_rows import describe_lines
+from include.evergreen.stages.ingest.parse_files import parse_file
+from include.evergreen.stages.ingest.row_contract import RowContract
 
 FORMATS = ("csv", "jsonl", "parquet")
 MAX_BYTES, MAX_ROWS, MAX_COLUMNS, MAX_TEXT = 200_000, 300, 40, 64

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(
 )
 _PLANTED = """
 import sys, time
-from include.evergreen.stages import parse_jsonl
+from include.evergreen.stages.ingest import parse_jsonl
 held = []
 def broken(number, text, wanted):
     {harm}

@@ -19,15 +19,15 @@ BREAKS = {
         "Adapters do not know each other",
     ),
     "include/evergreen/adapters/registry/__init__.py": (
-        "import include.evergreen.stages.judge",
+        "import include.evergreen.stages.training.judge",
         "Adapters and model code do not know the stages",
     ),
     "include/evergreen/model_code/features.py": (
         "import include.evergreen.errors",
         "What travels with a model imports nothing of ours",
     ),
-    "include/evergreen/stages/judge.py": ("import airflow", "Stages never import Airflow"),
-    "include/evergreen/stages/register.py": ("import mlflow", "One vendor, one adapter"),
+    "include/evergreen/stages/training/judge.py": ("import airflow", "Stages never import Airflow"),
+    "include/evergreen/stages/training/register.py": ("import mlflow", "One vendor, one adapter"),
 }
 
 

@@ -14,8 +14,8 @@ from include.evergreen import settings
 from include.evergreen.contracts import Deployment
 from include.evergreen.simulator import simulate_bike
 from include.evergreen.spec import ModelSpec, load_spec
-from include.evergreen.stages.collect import collect_requests
-from include.evergreen.stages.monitor import watch_drift
+from include.evergreen.stages.monitoring.collect import collect_requests
+from include.evergreen.stages.monitoring.monitor import watch_drift
 from include.evergreen.stages.resources import Resources
 
 pytestmark = pytest.mark.slow

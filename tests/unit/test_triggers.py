@@ -20,7 +20,7 @@ from moto.server import ThreadedMotoServer
 from include.evergreen import dag_kit, triggers
 from include.evergreen.settings import Settings, load
 from include.evergreen.spec import load_spec
-from include.evergreen.stages import ingest
+from include.evergreen.stages.ingest import ingest
 from include.evergreen.stages.resources import Resources
 from include.evergreen.triggers import LandingTrigger
 

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from include.evergreen import settings
 from include.evergreen.adapters.ledger import HistoryRow, Ledger, open_ledger
-from include.evergreen.stages.waiting import why_not
+from include.evergreen.stages.training.waiting import why_not
 
 
 def table_of(rows: Sequence[HistoryRow]) -> Table:

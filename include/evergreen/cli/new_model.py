@@ -20,9 +20,9 @@ from include.evergreen.errors import EvergreenError, InputError
 from include.evergreen.spec import ModelSpec, load_specs
 from include.evergreen.spec.document import parse_document
 from include.evergreen.spec.loading import validate
-from include.evergreen.stages.infer_roles import Wanted
-from include.evergreen.stages.infer_spec import infer_spec
-from include.evergreen.stages.infer_yaml import to_yaml
+from include.evergreen.stages.infer.infer_spec import infer_spec
+from include.evergreen.stages.infer.roles import Wanted
+from include.evergreen.stages.infer.write_yaml import to_yaml
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -24,9 +24,9 @@ from include.evergreen.adapters.ledger import Lease
 from include.evergreen.contracts import Snapshot
 from include.evergreen.errors import Busy, EvergreenError, LeaseLost, Unavailable
 from include.evergreen.fencing import fenced
+from include.evergreen.stages.deploy.services import ENVIRONMENT
 from include.evergreen.stages.resources import Resources
-from include.evergreen.stages.services import ENVIRONMENT
-from include.evergreen.stages.training_steps import Clock, recording_failure, utc_now
+from include.evergreen.stages.training.training_steps import Clock, recording_failure, utc_now
 
 log = logging.getLogger(__name__)
 

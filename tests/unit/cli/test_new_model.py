@@ -14,9 +14,9 @@ from sklearn import datasets
 from include.evergreen.cli import new_model
 from include.evergreen.simulator import simulate_bike, simulate_electricity
 from include.evergreen.spec import ModelSpec, load_spec
-from include.evergreen.stages import infer_reading
-from include.evergreen.stages.parse_files import parse_file
-from include.evergreen.stages.row_contract import RowContract
+from include.evergreen.stages.infer import reading as infer_reading
+from include.evergreen.stages.ingest.parse_files import parse_file
+from include.evergreen.stages.ingest.row_contract import RowContract
 
 N = 240
 

@@ -9,9 +9,9 @@ import pytest
 from include.evergreen.simulator import simulate_bike, simulate_electricity, write_csv
 from include.evergreen.spec import load_spec
 from include.evergreen.spec.rules import ESTIMATORS
-from include.evergreen.stages.parse_files import parse_file
-from include.evergreen.stages.row_contract import RowContract
-from include.evergreen.stages.search_spaces import SPACES
+from include.evergreen.stages.ingest.parse_files import parse_file
+from include.evergreen.stages.ingest.row_contract import RowContract
+from include.evergreen.stages.training.search_spaces import SPACES
 
 MODELS = {
     "bike_demand": ("bike_sharing_hourly.csv.gz", simulate_bike, dt.date(2011, 1, 1)),

@@ -29,7 +29,7 @@ from include.evergreen.contracts import (
 from include.evergreen.policy.retention_facts import RetentionRules
 from include.evergreen.settings import Settings
 from include.evergreen.spec import ModelSpec
-from include.evergreen.stages.maintain_parts import Installation
+from include.evergreen.stages.maintain.parts import Installation
 from include.evergreen.stages.resources import Resources
 from tests.unit.stages.watched import append, ride_rows
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from include.evergreen.stages.baseline import default_baseline, predict_naively
+from include.evergreen.stages.training.baseline import default_baseline, predict_naively
 
 
 def test_the_default_fits_the_task():

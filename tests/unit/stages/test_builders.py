@@ -3,8 +3,8 @@
 import pytest
 
 from include.evergreen.errors import BuilderRefused
-from include.evergreen.stages import builders
-from include.evergreen.stages.builders import load_builder
+from include.evergreen.stages.training import builders
+from include.evergreen.stages.training.builders import load_builder
 
 GOOD = """
 from sklearn.ensemble import ExtraTreesRegressor

@@ -13,7 +13,7 @@ from include.evergreen.contracts import (
     Snapshot,
     TrialBudget,
 )
-from include.evergreen.stages.build import _beat_what_is_live
+from include.evergreen.stages.deploy.build import _beat_what_is_live
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 SERVICE = RunningService("id", "name", "process", "http://127.0.0.1:1", "digest", "")

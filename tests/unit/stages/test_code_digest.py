@@ -1,7 +1,7 @@
 """What a program does has a digest; how it is written has none."""
 
-from include.evergreen.stages import code_digest
-from include.evergreen.stages.code_digest import PACKAGE, source_digest
+from include.evergreen.stages.training import code_digest
+from include.evergreen.stages.training.code_digest import PACKAGE, source_digest
 
 CODE = '"""One."""\nX = 1\n\n\ndef f(a):\n    """Two."""\n    return a + X\n'
 

@@ -15,9 +15,9 @@ import pytest
 from include.evergreen import settings
 from include.evergreen.errors import FileRefused
 from include.evergreen.spec import ModelSpec
-from include.evergreen.stages import collect, spool_moves
 from include.evergreen.stages.bundle import contract_of
-from include.evergreen.stages.collect import collect_requests, read_segment
+from include.evergreen.stages.monitoring import collect, spool_moves
+from include.evergreen.stages.monitoring.collect import collect_requests, read_segment
 from include.evergreen.stages.resources import Resources
 
 NOW = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)

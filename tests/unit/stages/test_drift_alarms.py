@@ -12,7 +12,7 @@ from include.evergreen.contracts import DriftVerdict
 from include.evergreen.policy.drift import decide_drift
 from include.evergreen.simulator import simulate_bike, simulate_electricity
 from include.evergreen.spec import ModelSpec, Monitoring, load_spec
-from include.evergreen.stages.drift_statistics import column_plans, measure_column
+from include.evergreen.stages.monitoring.drift_statistics import column_plans, measure_column
 
 FILES = {
     "bike_demand": "bike_sharing_hourly.csv.gz",

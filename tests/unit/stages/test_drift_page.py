@@ -7,7 +7,7 @@ import pytest
 
 from include.evergreen.adapters.drift_reports import WrittenReport
 from include.evergreen.contracts import ColumnDrift, DriftReport, DriftVerdict
-from include.evergreen.stages.drift_page import render_page
+from include.evergreen.stages.monitoring.drift_page import render_page
 
 EVIL = "<script>alert('x')</script>"
 COLUMNS = (

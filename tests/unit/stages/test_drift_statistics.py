@@ -11,8 +11,12 @@ from scipy.spatial import distance
 
 from include.evergreen.policy.drift import decide_drift
 from include.evergreen.spec import load_spec
-from include.evergreen.stages import drift_statistics as statistics
-from include.evergreen.stages.drift_statistics import ColumnPlan, column_plans, measure_column
+from include.evergreen.stages.monitoring import drift_statistics as statistics
+from include.evergreen.stages.monitoring.drift_statistics import (
+    ColumnPlan,
+    column_plans,
+    measure_column,
+)
 
 RNG = np.random.default_rng(11)
 NUMERIC = ColumnPlan("x", "numeric", "psi", 0.25, 0.05)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from include.evergreen.stages.folds import make_folds
+from include.evergreen.stages.training.folds import make_folds
 
 
 def test_with_a_time_each_fold_learns_only_from_what_was_before():

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from include.evergreen.stages.load_probe import percentile, run_load
-from include.evergreen.stages.service_probe import ServiceProbe
+from include.evergreen.stages.deploy.load_probe import percentile, run_load
+from include.evergreen.stages.deploy.service_probe import ServiceProbe
 
 
 @contextmanager

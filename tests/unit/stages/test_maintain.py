@@ -9,9 +9,9 @@ import pytest
 
 from include.evergreen import settings as evergreen_settings
 from include.evergreen.errors import InputError, MaintenanceIncomplete
-from include.evergreen.stages import maintain as stage
-from include.evergreen.stages.maintain import Outcome, maintain
-from include.evergreen.stages.maintain_folders import FoldersPart
+from include.evergreen.stages.maintain import maintain as stage
+from include.evergreen.stages.maintain.folders import FoldersPart
+from include.evergreen.stages.maintain.maintain import Outcome, maintain
 from tests.unit.stages.littered import OPEN, World, make_world
 from tests.unit.stages.watched import empty_mlflow, place_mlflow, spec
 

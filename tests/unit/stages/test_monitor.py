@@ -12,8 +12,8 @@ from include.evergreen import settings
 from include.evergreen.adapters import drift_reports
 from include.evergreen.contracts import DriftReport
 from include.evergreen.errors import DriftReportFailed, NotInLake, is_retryable
-from include.evergreen.stages import drift_files
-from include.evergreen.stages.monitor import EVIDENTLY_EVERY, watch_drift
+from include.evergreen.stages.monitoring import drift_files
+from include.evergreen.stages.monitoring.monitor import EVIDENTLY_EVERY, watch_drift
 from include.evergreen.stages.resources import Resources
 from tests.unit.stages import watched
 from tests.unit.stages.watched import NOW, TRAINED_ON, append, make_champion, ride_rows

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from include.evergreen.policy.metrics import METRICS, metrics_for
-from include.evergreen.stages.scoring import score, scores
+from include.evergreen.stages.training.scoring import score, scores
 
 TRUTH = np.array([3.0, 5.0, 8.0])
 LABELS = np.array(["no", "yes", "no", "yes"], dtype=object)

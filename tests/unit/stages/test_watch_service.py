@@ -10,8 +10,8 @@ import pytest
 
 from include.evergreen import settings
 from include.evergreen.contracts import RunningService
+from include.evergreen.stages.monitoring.watch_service import watch_service
 from include.evergreen.stages.resources import Resources
-from include.evergreen.stages.watch_service import watch_service
 from tests.unit.stages import watched
 
 NOW = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)

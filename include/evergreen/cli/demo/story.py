@@ -20,9 +20,9 @@ from include.evergreen.contracts import Deployment, DriftReport, FileOutcome
 from include.evergreen.model_code.predictor import columns_of_rows
 from include.evergreen.simulator import write_csv
 from include.evergreen.stages.bundle import load_predictor, raw_rows
-from include.evergreen.stages.fetch_bundle import fetch_bundle
+from include.evergreen.stages.deploy.fetch_bundle import fetch_bundle
 from include.evergreen.stages.resources import Resources
-from include.evergreen.stages.scoring import score
+from include.evergreen.stages.training.scoring import score
 
 STACK = "Airflow and MLflow start"
 FIRST_DATA = "A first year of rides lands and is ingested"

@@ -15,9 +15,9 @@ import polars as pl
 from include.evergreen.simulator import simulate_bike
 from include.evergreen.simulator.__main__ import add_months
 from include.evergreen.spec import ModelSpec
-from include.evergreen.stages.drift_statistics import column_plans
-from include.evergreen.stages.drift_window import ROWS, Window
-from include.evergreen.stages.monitor import judge_window
+from include.evergreen.stages.monitoring.drift_statistics import column_plans
+from include.evergreen.stages.monitoring.drift_window import ROWS, Window
+from include.evergreen.stages.monitoring.monitor import judge_window
 from include.evergreen.stages.resources import Resources
 
 MODEL = "bike_demand"

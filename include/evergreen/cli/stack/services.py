@@ -31,8 +31,8 @@ def revive(settings: Settings, say: Callable[[str], None]) -> None:
         try:
             if runtime_of(live.service, settings).state(live.service) == "running":
                 continue
+            from include.evergreen.stages.deploy.settle import settle_deployments
             from include.evergreen.stages.resources import Resources
-            from include.evergreen.stages.settle import settle_deployments
 
             settle_deployments(Resources(spec, settings), now=dt.datetime.now(dt.UTC))
         except EvergreenError as error:

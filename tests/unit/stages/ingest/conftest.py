@@ -15,7 +15,7 @@ import yaml
 from include.evergreen.contracts import FileOutcome, IngestReport
 from include.evergreen.settings import Settings, load
 from include.evergreen.spec import load_spec
-from include.evergreen.stages import ingest
+from include.evergreen.stages.ingest import ingest
 from include.evergreen.stages.resources import Resources
 
 LATER = dt.datetime(2100, 1, 1, tzinfo=dt.UTC)  # everything has settled by then

@@ -18,7 +18,7 @@ from include.evergreen.contracts import IngestReport
 from include.evergreen.errors import EvergreenError
 from include.evergreen.settings import load
 from include.evergreen.spec import load_spec
-from include.evergreen.stages import ingest
+from include.evergreen.stages.ingest import ingest
 from include.evergreen.stages.resources import Resources
 
 LATER = dt.datetime(2100, 1, 1, tzinfo=dt.UTC)

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from include.evergreen.stages import parse_csv, parse_jsonl, parse_parquet
+from include.evergreen.stages.ingest import parse_csv, parse_jsonl, parse_parquet
 from tests.fuzz.guarantee import FORMATS, LARGEST_FLOAT32, MAX_ROWS, MAX_TEXT, NAMES, take
 from tests.fuzz.seeds import HEADER, ROW, not_utf8, odd_columns, parquet_of, seeds
 

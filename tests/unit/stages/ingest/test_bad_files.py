@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from include.evergreen.errors import QuarantineOverflow
-from include.evergreen.stages import ingest
+from include.evergreen.stages.ingest import ingest
 
 LATER = dt.datetime(2100, 1, 1, tzinfo=dt.UTC)
 

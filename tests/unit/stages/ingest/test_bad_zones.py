@@ -21,7 +21,7 @@ import pytest
 from include.evergreen.errors import FileStillGrowing, FileUnreadable
 from include.evergreen.settings import load
 from include.evergreen.spec import load_spec
-from include.evergreen.stages import ingest
+from include.evergreen.stages.ingest import ingest
 from include.evergreen.stages.resources import Resources
 from tests.s3_server import REGION, s3_client, s3_environment, s3_server
 

@@ -13,7 +13,7 @@ import pytest
 
 from include.evergreen.settings import load
 from include.evergreen.spec import load_spec
-from include.evergreen.stages import ingest, parse_csv, parse_jsonl, parse_parquet
+from include.evergreen.stages.ingest import ingest, parse_csv, parse_jsonl, parse_parquet
 from include.evergreen.stages.resources import Resources
 
 from .conftest import LATER

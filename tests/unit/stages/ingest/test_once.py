@@ -11,7 +11,7 @@ import pytest
 from include.evergreen.adapters.lake import Append
 from include.evergreen.adapters.ledger import Ledger
 from include.evergreen.errors import FileStillGrowing
-from include.evergreen.stages import ingest
+from include.evergreen.stages.ingest import ingest
 
 from .conftest import LATER
 

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from include.evergreen.errors import FileRefused
-from include.evergreen.stages.read_values import MISSING_TEXTS, PHYSICAL, read_values
+from include.evergreen.stages.ingest.read_values import MISSING_TEXTS, PHYSICAL, read_values
 
 NONE = "none"  # a missing value; ERROR is one that cannot be read
 ERROR = "error"

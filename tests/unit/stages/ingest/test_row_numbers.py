@@ -5,7 +5,7 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.evergreen.stages.parse_csv import _Numbers
+from include.evergreen.stages.ingest.parse_csv import _Numbers
 
 
 @given(st.lists(st.lists(st.booleans(), max_size=30), max_size=6))

@@ -8,7 +8,7 @@ import pytest
 
 from include.evergreen.contracts import LandedFile
 from include.evergreen.errors import FileUnreadable
-from include.evergreen.stages import ingest
+from include.evergreen.stages.ingest import ingest
 
 from .conftest import LATER
 

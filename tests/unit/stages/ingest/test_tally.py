@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from include.evergreen.stages.tally import DistinctRows
+from include.evergreen.stages.ingest.tally import DistinctRows
 
 
 def hashes(values: pl.Series) -> pl.Series:

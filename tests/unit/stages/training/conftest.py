@@ -21,8 +21,8 @@ from include.evergreen.contracts import (
 )
 from include.evergreen.simulator import simulate_bike, simulate_electricity
 from include.evergreen.spec import ModelSpec, load_spec
-from include.evergreen.stages import claim, fit, freeze, judge, register, tune
 from include.evergreen.stages.resources import Resources
+from include.evergreen.stages.training import claim, fit, freeze, judge, register, tune
 
 MODELS = Path(__file__).resolve().parents[4] / "include" / "models"
 

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from include.evergreen.contracts import IngestReport
-from include.evergreen.stages import ingest
+from include.evergreen.stages.ingest import ingest
 from tests.unit.stages.training.conftest import Loop
 
 #: At least as long as the holdout of the shipped spec.

@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 
 from include.evergreen.errors import InputError
-from include.evergreen.stages import frozen_rows
-from include.evergreen.stages.claim import Wanted, grantable_requests
+from include.evergreen.stages.training import frozen_rows
+from include.evergreen.stages.training.claim import Wanted, grantable_requests
 
 
 def test_all_pending_requests_are_claimed_at_once(bike, rides):

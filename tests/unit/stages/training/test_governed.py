@@ -4,8 +4,8 @@ import dataclasses
 import datetime as dt
 
 from include.evergreen.contracts import DriftReport, DriftVerdict
-from include.evergreen.stages.claim import grantable_requests
-from include.evergreen.stages.waiting import unseen, why_not
+from include.evergreen.stages.training.claim import grantable_requests
+from include.evergreen.stages.training.waiting import unseen, why_not
 from tests.unit.adapters.ledger.facts import judgement
 
 QUICK = {"estimators": ["ridge"], "refit": True}

@@ -7,9 +7,9 @@ import pytest
 from include.evergreen.adapters.studies import Studies
 from include.evergreen.spec.rules import ESTIMATORS
 from include.evergreen.stages.bundle import contract_of
-from include.evergreen.stages.golden_rows import MOST, pick_golden_rows
-from include.evergreen.stages.recipes import Kitchen, threads_of
-from include.evergreen.stages.search_spaces import SPACES, Facts, Recipe, default_recipe
+from include.evergreen.stages.training.golden_rows import MOST, pick_golden_rows
+from include.evergreen.stages.training.recipes import Kitchen, threads_of
+from include.evergreen.stages.training.search_spaces import SPACES, Facts, Recipe, default_recipe
 
 CASES = [(name, task) for name, tasks in ESTIMATORS.items() for task in tasks]
 
@@ -51,7 +51,7 @@ def test_a_recipe_survives_its_way_through_a_trial():
 
 
 def test_cores_are_shared_among_workers_and_each_has_one_at_least(monkeypatch):
-    monkeypatch.setattr("include.evergreen.stages.recipes.joblib.cpu_count", lambda: 8)
+    monkeypatch.setattr("include.evergreen.stages.training.recipes.joblib.cpu_count", lambda: 8)
     assert [threads_of(n) for n in (1, 2, 3, 8, 64)] == [8, 4, 2, 1, 1]
 
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from include.evergreen.stages.training_steps import training_folder
+from include.evergreen.stages.training.training_steps import training_folder
 from tests import stopped_stages
 from tests.stopped import LEASE_S, stopped
 
@@ -52,7 +52,7 @@ def world(bike, snapshot) -> dict:
 @pytest.mark.parametrize(
     ("at", "when"),
     [
-        ("include.evergreen.stages.make_bundle:_write", "after"),
+        ("include.evergreen.stages.training.make_bundle:_write", "after"),
         (f"{REGISTRY}._log_model", "before"),
         (f"{CLIENT}.log_model_artifacts", "after"),
         (f"{REGISTRY}._create_version", "before"),

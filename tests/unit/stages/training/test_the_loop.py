@@ -14,9 +14,9 @@ import pytest
 from include.evergreen.contracts import Score
 from include.evergreen.errors import ArtifactRefused
 from include.evergreen.stages.bundle import columns_of, load_predictor
-from include.evergreen.stages.fit import BUNDLE_PATH
-from include.evergreen.stages.freeze import champion_of
-from include.evergreen.stages.training_steps import training_folder
+from include.evergreen.stages.training.fit import BUNDLE_PATH
+from include.evergreen.stages.training.freeze import champion_of
+from include.evergreen.stages.training.training_steps import training_folder
 
 LATER = dt.datetime(2030, 3, 2, tzinfo=dt.UTC)
 

@@ -10,11 +10,11 @@ import pytest
 from include.evergreen.contracts import Judgement, Snapshot
 from include.evergreen.effects import FailpointReached
 from include.evergreen.errors import TrainingFailed
-from include.evergreen.stages import scoring, tune
-from include.evergreen.stages.recipes import Kitchen
 from include.evergreen.stages.resources import Resources
-from include.evergreen.stages.search_spaces import Recipe
-from include.evergreen.stages.training_steps import open_study
+from include.evergreen.stages.training import scoring, tune
+from include.evergreen.stages.training.recipes import Kitchen
+from include.evergreen.stages.training.search_spaces import Recipe
+from include.evergreen.stages.training.training_steps import open_study
 
 
 def frozen(bike, rides, **training) -> Snapshot:

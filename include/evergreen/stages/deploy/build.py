@@ -1,0 +1,123 @@
+"""Which version is to be staged, and its image; built once a version, without a network."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+
+from include.evergreen.contracts import BuiltImage, Candidate
+from include.evergreen.errors import ArtifactRefused, Busy, InputError
+from include.evergreen.stages.deploy.fetch_bundle import fetch_bundle
+from include.evergreen.stages.deploy.services import ENVIRONMENT
+from include.evergreen.stages.deploy.settle import settle_deployments
+from include.evergreen.stages.leases import deployment_lease, under_deployment_lease
+from include.evergreen.stages.resources import Resources
+
+log = logging.getLogger(__name__)
+
+
+@under_deployment_lease
+def choose_version(
+    resources: Resources, version: int | None, *, now: dt.datetime
+) -> Candidate | None:
+    """The version to stage: the one asked for by hand, or the newest registered one not yet tried.
+
+    Left to itself it never goes back to a version older than one that has been live. Whatever an
+    interrupted run left between ledger, registry and engine is settled first.
+
+    Raises:
+        InputError: the version asked for is not one that the ledger knows.
+    """
+    settle_deployments(resources, now=now)
+    if version is not None:
+        return _recorded(resources, version)
+    waiting = [
+        candidate
+        for candidate in resources.ledger.candidates_undeployed(resources.model)
+        if _beat_what_is_live(resources, candidate, now)
+    ]
+    if len(waiting) > 1:
+        passed_over = ", ".join(f"v{candidate.version}" for candidate in waiting[1:11])
+        log.info(
+            "v%d is the newest of those waiting; not staged: %s", waiting[0].version, passed_over
+        )
+    return waiting[0] if waiting else None
+
+
+def version_to_wake_for(resources: Resources, *, now: dt.datetime) -> Candidate | None:
+    """The version that waits for a deployment to wake up; None while one is under way."""
+    try:
+        with deployment_lease(resources, wait=False):
+            return choose_version(resources, None, now=now)
+    except Busy as busy:
+        log.info("A deployment of %s is under way: %s", resources.model, busy)
+        return None
+
+
+@under_deployment_lease
+def build_image(resources: Resources, candidate: Candidate, *, now: dt.datetime) -> BuiltImage:
+    """The image of a candidate, from the registered bundle; found again if it was built before.
+
+    Raises:
+        ArtifactRefused: the bundle is not, digest for digest, the one the ledger recorded.
+    """
+    recorded = _recorded(resources, candidate.version)
+    if recorded.manifest_digest != candidate.manifest_digest:
+        raise ArtifactRefused(
+            f"{candidate.model} v{candidate.version} was registered with manifest "
+            f"{recorded.manifest_digest}, and asked for with {candidate.manifest_digest}."
+        )
+    try:
+        bundle = fetch_bundle(resources, candidate.version, recorded.manifest_digest)
+    except ArtifactRefused as error:
+        _give_up(resources, candidate, str(error), now)
+        raise
+    image = resources.runtime.build(
+        bundle,
+        model=candidate.model,
+        version=candidate.version,
+        manifest_digest=recorded.manifest_digest,
+        training_key=recorded.training_key,
+    )
+    resources.ledger.record_image(image, now)
+    log.info("%s v%d: %s image %s", image.model, image.version, image.runtime, image.reference)
+    return image
+
+
+def _beat_what_is_live(resources: Resources, candidate: Candidate, now: dt.datetime) -> bool:
+    """Whether the candidate was judged against the very version that answers now.
+
+    `train` and `deploy` run beside each other: a version may have gone live after the judge looked.
+    One that was never compared with it is given up; by hand it can still be staged.
+    """
+    live = resources.ledger.deployment(resources.model, ENVIRONMENT)
+    training = resources.ledger.training(candidate.training_key)
+    judged = training.judgement.champion_version if training and training.judgement else None
+    if live is None or judged == live.version:
+        return True
+    against = f"champion v{judged}" if judged is not None else "no champion"
+    why = f"judged against {against}, and v{live.version} is live now: they were never compared"
+    log.warning("%s v%d is not staged: %s", candidate.model, candidate.version, why)
+    _give_up(resources, candidate, why, now)
+    return False
+
+
+def _give_up(resources: Resources, candidate: Candidate, why: str, now: dt.datetime) -> None:
+    """Record that this version will not be staged by itself, so that nothing wakes for it again."""
+    name = f"{candidate.model} v{candidate.version}, never started"
+    ledger = resources.ledger
+    deployment = ledger.begin_deployment(candidate.model, candidate.version, ENVIRONMENT, name, now)
+    ledger.finish_deployment(deployment, "failed", why, (), now)
+
+
+def _recorded(resources: Resources, version: int) -> Candidate:
+    """What the ledger recorded of a version when it was registered."""
+    snapshot = resources.ledger.snapshot_of_version(resources.model, version)
+    training = resources.ledger.training(snapshot.key) if snapshot else None
+    if training is None or training.candidate is None:
+        raise InputError(
+            f"{resources.model} v{version} is not a version that was judged and registered here, "
+            "so nothing says what it must contain. Choose one from the model's page in MLflow that "
+            "a training registered."
+        )
+    return training.candidate

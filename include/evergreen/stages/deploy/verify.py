@@ -1,0 +1,154 @@
+"""A candidate service has proven itself, or it is gone and what answered before still does."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import time
+from collections.abc import Sequence
+
+from include.evergreen.adapters.runtime import Runtime
+from include.evergreen.contracts import BuiltImage, Check, RunningService, Verification
+from include.evergreen.errors import VerificationFailed, is_retryable
+from include.evergreen.policy import verification as policy
+from include.evergreen.stages.bundle import contract_of
+from include.evergreen.stages.deploy import golden
+from include.evergreen.stages.deploy.fetch_bundle import fetch_bundle
+from include.evergreen.stages.deploy.load_probe import run_load
+from include.evergreen.stages.deploy.malformed import send_malformed
+from include.evergreen.stages.deploy.service_probe import ServiceProbe
+from include.evergreen.stages.deploy.services import ENVIRONMENT, GRACE_S, order_for, runtime_for
+from include.evergreen.stages.deploy.settle import remove_orphans
+from include.evergreen.stages.leases import under_deployment_lease
+from include.evergreen.stages.resources import Resources
+
+log = logging.getLogger(__name__)
+
+_POLL_S = 0.05
+_LOG_LINES = 30
+_OK = 200
+
+
+@under_deployment_lease
+def start_and_verify(resources: Resources, image: BuiltImage, *, now: dt.datetime) -> Verification:
+    """Start the candidate beside what is live, and check everything it promises.
+
+    A version that is live already with this very image is checked where it runs, and left there
+    whatever comes of it.
+
+    Raises:
+        VerificationFailed: with every failed check and the candidate's last log lines; the
+            candidate was stopped and removed.
+    """
+    runtime = runtime_for(resources, image)
+    live = resources.ledger.deployment(resources.model, ENVIRONMENT)
+    same = live is not None and live.service.image_digest == image.digest
+    if live is not None and same and runtime.state(live.service) == "running":
+        checks = _checks(resources, runtime, image, live.service)
+        if not all(check.passed for check in checks):
+            raise _failed(image, checks, runtime, live.service)
+        return Verification(image.model, image.version, live.service, checks)
+    return _verify_candidate(resources, runtime, image, now)
+
+
+def _verify_candidate(
+    resources: Resources, runtime: Runtime, image: BuiltImage, now: dt.datetime
+) -> Verification:
+    order = order_for(resources, image)
+    name = runtime.name_of(order)
+    remove_orphans(resources, keep=name)
+    deployment = resources.ledger.begin_deployment(
+        image.model, image.version, ENVIRONMENT, name, now
+    )
+    service = runtime.start(order)
+    try:
+        resources.ledger.record_service(deployment, service, now)
+        checks = _checks(resources, runtime, image, service)
+        passed = all(check.passed for check in checks)
+        failure = None if passed else _failed(image, checks, runtime, service)
+    except Exception as error:
+        if not is_retryable(error):  # a retry finds the candidate by its name and goes on with it
+            runtime.remove(service, grace_s=GRACE_S)
+            resources.ledger.finish_deployment(deployment, "failed", str(error), (), now)
+        raise
+    if failure is not None:
+        runtime.remove(service, grace_s=GRACE_S)
+        resources.ledger.finish_deployment(
+            deployment, "failed", _reason(checks), [check.as_json() for check in checks], now
+        )
+        raise failure
+    return Verification(image.model, image.version, service, checks)
+
+
+def _checks(
+    resources: Resources, runtime: Runtime, image: BuiltImage, service: RunningService
+) -> tuple[Check, ...]:
+    """Every check, in the order of their cost; only an unhealthy service ends them early."""
+    deployment = resources.spec.deployment
+    with ServiceProbe(service.endpoint) as probe:
+        healthy = _wait_healthy(runtime, service, probe, deployment.start_timeout_s)
+        if not healthy.passed:
+            return (healthy,)
+        bundle = fetch_bundle(resources, image.version, image.manifest_digest)
+        rows, offline = golden.recorded(bundle)
+        own = golden.recomputed(bundle, image.manifest_digest, rows)
+        served = golden.served(probe, rows)
+        checks = [
+            healthy,
+            _identity(probe, image),
+            policy.check_signature(probe.get("/contract")[1] or {}, contract_of(resources.spec)),
+            policy.check_predictions("golden_rows", served, offline, deployment.tolerance),
+            policy.check_predictions("registered_artifact", served, own, deployment.tolerance),
+            policy.check_refusals(send_malformed(probe, rows[0])),
+        ]
+    levels = deployment.service_levels
+    load = run_load(
+        service.endpoint,
+        golden.request_body(rows[:1]),
+        connections=levels.connections,
+        seconds=levels.load_seconds,
+    )
+    checks += policy.check_load(
+        load, p99_ms=levels.p99_ms, min_requests_per_s=levels.min_requests_per_s
+    )
+    for check in checks:
+        word = "passed" if check.passed else "FAILED"
+        log.info("%s %s: %s (required: %s)", check.name, word, check.seen, check.required)
+    return tuple(checks)
+
+
+def _wait_healthy(
+    runtime: Runtime, service: RunningService, probe: ServiceProbe, timeout_s: float
+) -> Check:
+    began = time.monotonic()
+    state = "no answer"
+    while (waited := time.monotonic() - began) < timeout_s:
+        if all(probe.get(path, timeout_s=1.0)[0] == _OK for path in ("/ping", "/health")):
+            state = "healthy"
+            break
+        if runtime.state(service) != "running":
+            state = "it ended"
+            break
+        time.sleep(_POLL_S)
+    return policy.check_healthy(state, waited, timeout_s)
+
+
+def _identity(probe: ServiceProbe, image: BuiltImage) -> Check:
+    _, answered = probe.get("/version")
+    wanted = {
+        "model": image.model,
+        "version": str(image.version),
+        "manifest_digest": image.manifest_digest,
+    }
+    return policy.check_identity(answered if isinstance(answered, dict) else {}, wanted)
+
+
+def _failed(
+    image: BuiltImage, checks: Sequence[Check], runtime: Runtime, service: RunningService
+) -> VerificationFailed:
+    words = runtime.logs(service, lines=_LOG_LINES)
+    return VerificationFailed(policy.failure_message(image.model, image.version, checks, words))
+
+
+def _reason(checks: Sequence[Check]) -> str:
+    return "failed: " + ", ".join(check.name for check in checks if not check.passed)

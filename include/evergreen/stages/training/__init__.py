@@ -1,0 +1,1 @@
+"""From pending requests to a registered version: claimed, frozen, tuned, fitted, judged."""

@@ -1,0 +1,201 @@
+"""Scores challenger, champion and the naive baseline on rows that none of them was fitted on.
+
+All three answer raw columns through the very code that is served. The judge's word is recorded
+before anything acts on it, and the first one stands.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from include.evergreen.contracts import Fitted, Judgement, Score, Snapshot
+from include.evergreen.errors import ArtifactRefused
+from include.evergreen.model_code.predictor import Predictor
+from include.evergreen.policy.judging import JudgingRules, judge
+from include.evergreen.stages.bundle import columns_of, load_predictor
+from include.evergreen.stages.deploy.fetch_bundle import fetch_bundle
+from include.evergreen.stages.leases import training_step
+from include.evergreen.stages.resources import Resources
+from include.evergreen.stages.training import scoring
+from include.evergreen.stages.training.baseline import default_baseline, predict_naively
+from include.evergreen.stages.training.claim import standing
+from include.evergreen.stages.training.fit import BUNDLE_PATH
+from include.evergreen.stages.training.freeze import champion_of
+from include.evergreen.stages.training.frozen_rows import unseen_by
+from include.evergreen.stages.training.recipes import (
+    classes_of,
+    limited,
+    target_of,
+    threads_of,
+    times_of,
+)
+from include.evergreen.stages.training.scoring import Prediction
+from include.evergreen.stages.training.training_steps import (
+    Clock,
+    forget_folder,
+    greater_is_better,
+    training_folder,
+    utc_now,
+)
+
+log = logging.getLogger(__name__)
+
+STAGE = "judge"
+
+
+def judge_challenger(
+    resources: Resources, snapshot: Snapshot, fitted: Fitted, *, clock: Clock = utc_now
+) -> Judgement:
+    """The judgement that stands for this training: `won`, `lost`, or `not_yet` for lack of rows.
+
+    Raises:
+        ArtifactRefused: a bundle is not what was recorded when it was made.
+    """
+    with training_step(resources, snapshot, clock):
+        record = resources.ledger.training(snapshot.key)
+        standing_word = record.judgement if record else None
+        if standing_word is None or standing_word.verdict == "not_yet":
+            judgement = _judge(resources, snapshot, fitted, clock)
+            standing_word = resources.ledger.record_judgement(snapshot.key, judgement, clock())
+        _conclude(resources, snapshot, fitted, standing_word, clock)
+        return standing_word
+
+
+def _judge(resources: Resources, snapshot: Snapshot, fitted: Fitted, clock: Clock) -> Judgement:
+    spec = resources.spec
+    holdout = resources.lake.get_part(snapshot.model, snapshot.key, "holdout")
+    train = resources.lake.get_part(snapshot.model, snapshot.key, "train")
+    version, seen_until = champion_of(resources)
+    if seen_until is not None:
+        held = holdout.height
+        holdout = unseen_by(holdout, spec, seen_until)
+        if holdout.height < spec.training.holdout.min_rows:
+            return Judgement(
+                "not_yet",
+                f"champion v{version} came meanwhile and has seen {held - holdout.height:,} of the "
+                f"{held:,} rows held out; {holdout.height:,} are left, and the holdout needs "
+                f"{spec.training.holdout.min_rows:,}",
+                champion_version=version,
+            )
+    answers: dict[str, Prediction] = {
+        "challenger": _predict(_challenger(resources, snapshot, fitted), holdout),
+        "baseline": _naive(resources, train, holdout),
+    }
+    if version is not None:
+        answers["champion"] = _predict(_champion(resources, version), holdout)
+    scores = {name: _score(resources, holdout, answer) for name, answer in answers.items()}
+    _log_scores(resources, fitted, holdout, answers, clock)
+    rules = JudgingRules(
+        greater_is_better=greater_is_better(resources),
+        min_improvement=spec.gates.min_improvement,
+        min_baseline_improvement=spec.gates.min_baseline_improvement,
+    )
+    champion = scores.get("champion")
+    return judge(scores["challenger"], champion, scores["baseline"], rules, version)
+
+
+def _challenger(resources: Resources, snapshot: Snapshot, fitted: Fitted) -> Predictor:
+    """From this machine's own folder if the bundle there is the one, else from the run."""
+    local = training_folder(resources, snapshot) / BUNDLE_PATH
+    if local.is_dir():
+        try:
+            return load_predictor(local, fitted.manifest_digest)
+        except ArtifactRefused as error:
+            log.warning("The local copy is not used: %s", error)
+    with tempfile.TemporaryDirectory(prefix="evergreen-judge-") as directory:
+        folder = resources.registry.download_folder(
+            fitted.run_id, fitted.bundle_path, Path(directory)
+        )
+        return load_predictor(folder, fitted.manifest_digest)
+
+
+def _champion(resources: Resources, version: int) -> Predictor:
+    """The champion as it is registered, if it is still what the ledger recorded."""
+    info = resources.registry.version_info(resources.model, version)
+    record = resources.ledger.training(info.training_key) if info.training_key else None
+    candidate = record.candidate if record else None
+    digest = candidate.manifest_digest if candidate else info.manifest_digest
+    if not digest or (candidate and candidate.version != version):
+        raise ArtifactRefused(
+            f"Champion v{version} of {resources.model} carries no digest that was recorded when it "
+            "was made: it is not loaded. Point the alias 'champion' at a version of train's own."
+        )
+    return load_predictor(fetch_bundle(resources, version, digest), digest)
+
+
+def _predict(predictor: Predictor, rows: pl.DataFrame) -> Prediction:
+    """What a model says of rows of the lake; a column it knows and they lack is missing."""
+    absent = [name for name in predictor.contract["columns"] if name not in rows.columns]
+    if absent:
+        log.info("The contract has no %s any more: missing to the champion", ", ".join(absent))
+        rows = rows.with_columns(pl.lit(None).alias(name) for name in absent)
+    with limited(threads_of(1), rows.height * rows.width):
+        return predictor.predict(columns_of(rows, predictor.contract))
+
+
+def _naive(resources: Resources, train: pl.DataFrame, holdout: pl.DataFrame) -> Prediction:
+    spec = resources.spec
+    times = times_of(train, spec), times_of(holdout, spec)
+    return predict_naively(
+        spec.gates.naive_baseline or default_baseline(spec.task),
+        target_of(train, spec),
+        target_of(holdout, spec),
+        None if times[0] is None or times[1] is None else (times[0], times[1]),
+        classes_of(spec),
+    )
+
+
+def _score(resources: Resources, holdout: pl.DataFrame, answer: Prediction) -> Score:
+    spec = resources.spec
+    truth = holdout[spec.data.target].to_numpy()
+    metric = spec.training.metric
+    return Score(metric, scoring.score(metric, truth, answer, classes_of(spec)), holdout.height)
+
+
+def _log_scores(
+    resources: Resources,
+    fitted: Fitted,
+    holdout: pl.DataFrame,
+    answers: dict[str, Prediction],
+    clock: Clock,
+) -> None:
+    """Every metric of every contender, to the training's run."""
+    spec = resources.spec
+    truth, classes = holdout[spec.data.target].to_numpy(), classes_of(spec)
+    metrics = {
+        f"holdout_{metric}_{name}": value
+        for name, answer in answers.items()
+        for metric, value in scoring.scores(spec.task, truth, answer, classes).items()
+    }
+    at_ms = int(clock().timestamp() * 1000)
+    resources.registry.log_values(fitted.run_id, metrics=metrics, at_ms=at_ms)
+
+
+def _conclude(
+    resources: Resources, snapshot: Snapshot, fitted: Fitted, word: Judgement, clock: Clock
+) -> None:
+    """Tell the run, the decisions and, where it ends here, those who asked."""
+    details: dict[str, Any] = {"training": snapshot.key, "standing": standing(resources)}
+    resources.ledger.record_decision(
+        snapshot.model, STAGE, word.verdict, word.reason, details, clock()
+    )
+    log.info("%s: %s, %s", snapshot.model, word.verdict, word.reason)
+    tags = {"verdict": word.verdict, "verdict_reason": word.reason}
+    resources.registry.log_values(fitted.run_id, tags=tags)
+    resources.registry.log_text(
+        fitted.run_id, json.dumps(word.as_json(), indent=1), "judgement.json"
+    )
+    if word.verdict == "won":
+        return
+    if word.verdict == "lost":
+        resources.ledger.answer_requests(
+            snapshot.request_ids, snapshot.key, "lost", word.reason, clock()
+        )
+    resources.registry.finish_run(fitted.run_id, succeeded=True)
+    forget_folder(resources, snapshot)
