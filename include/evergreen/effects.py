@@ -3,6 +3,8 @@
 `@effect` makes a failpoint of a function, named after its adapter (or its stage) and itself, such
 as `ledger.record_candidate`, and passed `before` and `after` the function runs. An environment
 variable arms one of them, and nothing else can: this module reads no spec, param or connection.
+Between the two, what changes something outside the ledger asks whether the lease it is done under
+still stands (`include.evergreen.fencing`); the ledger asks in its own transactions.
 
     EVERGREEN_FAILPOINT=registry.set_alias:after        dies (SIGKILL) once the alias is moved
     EVERGREEN_FAILPOINT=lake.commit:before:2            before the second commit of the process
@@ -24,6 +26,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, ParamSpec, TypeVar, get_args
+
+from include.evergreen.fencing import still_ours
 
 ARMED = "EVERGREEN_FAILPOINT"
 ONCE = "EVERGREEN_FAILPOINT_ONCE"
@@ -79,13 +83,19 @@ def read(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def effect(function: Callable[P, R]) -> Callable[P, R]:
-    """Mark a function that changes what outlives its process, and make a failpoint of it."""
+    """Mark a function that changes what outlives its process, and make a failpoint of it.
+
+    The function raises LeaseLost, and changes nothing, where its lease is over.
+    """
     name = point_of(function)
+    asks = not name.startswith("ledger.")
     POINTS.setdefault(name, set()).add(f"{function.__module__}.{function.__qualname__}")
 
     @functools.wraps(function)
     def between_failpoints(*args: P.args, **kwargs: P.kwargs) -> R:
         _pass(name, "before")
+        if asks:
+            still_ours()
         outcome = function(*args, **kwargs)
         _pass(name, "after")
         return outcome

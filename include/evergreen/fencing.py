@@ -1,9 +1,9 @@
 """What changes the world outside is done only while the lease of the work stands.
 
 A stage works under a lease of the ledger (`stages/leases.py`) and puts the question whether it
-still stands here. Adapters ask it by `still_ours()` right before each call that changes something
-outside the ledger, so that no stage can forget to. The ledger asks by itself, inside each of its
-transactions.
+still stands here. Whatever is marked as an effect asks it by `still_ours()` before it begins
+(`include.evergreen.effects`), and adapters once more between two calls of one effect, so that no
+stage can forget to. The ledger asks by itself, inside each of its transactions.
 """
 
 from __future__ import annotations

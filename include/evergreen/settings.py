@@ -11,6 +11,7 @@ while a DAG file is parsed.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -77,6 +78,11 @@ class Settings:
     s3: Mapping[str, str] = field(default_factory=dict, repr=False)
     data_roots: tuple[Path, ...] = ()
     retention_days: float = RETENTION_DAYS
+
+    @property
+    def installation_id(self) -> str:
+        """Eight hex digits that keep apart installations which share an engine or an MLflow."""
+        return hashlib.sha256(str(self.home).encode()).hexdigest()[:8]
 
     @property
     def studies_dir(self) -> Path:

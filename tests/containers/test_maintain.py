@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from include.evergreen.adapters.runtime import open_runtime
-from include.evergreen.adapters.runtime.interface import INSTALLATION, installation_id
+from include.evergreen.adapters.runtime.interface import INSTALLATION
 from include.evergreen.contracts import BuiltImage
 from include.evergreen.errors import EvergreenError
 from include.evergreen.policy.retention_facts import RetentionRules
@@ -77,7 +77,7 @@ def test_stray_containers_images_and_networks_go_and_the_live_one_answers_on(
     interrupted = build(runtime, 77)
     elsewhere = dataclasses.replace(settings, home=tmp_path / "elsewhere")
     somebodys = build(open_runtime("docker", elsewhere), 78)
-    networks("evergreen-test-stray", installation_id(settings))
+    networks("evergreen-test-stray", settings.installation_id)
     theirs = networks("evergreen-test-stray", "somebody")
     litter = {
         ("remove", "service", orphan.name),

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from include.evergreen import effects
-from include.evergreen.effects import Armed, FailpointReached, effect, mark_of, read
+from include.evergreen import effects, fencing
+from include.evergreen.effects import POINTS, Armed, FailpointReached, effect, mark_of, read
+from include.evergreen.errors import LeaseLost
+from include.evergreen.fencing import fenced
 
 PROGRAM = """
 from include.evergreen.effects import effect
@@ -121,6 +123,30 @@ def test_marks_are_told_apart() -> None:
     assert (some_effect(1), some_effect.__name__) == (2, "some_effect")
 
 
+def test_without_its_lease_an_effect_does_nothing() -> None:
+    def over() -> None:
+        raise LeaseLost("somebody else took it")
+
+    asking = effect(lambda: pytest.fail("it ran without its lease"))
+    with fenced(over), pytest.raises(LeaseLost):
+        asking()
+
+
+def test_the_ledger_asks_in_its_own_transaction() -> None:
+    def over() -> None:
+        pytest.fail("this question is itself an effect of the ledger")
+
+    def write() -> str:
+        return "written"
+
+    write.__module__ = "include.evergreen.adapters.ledger.requests"
+    try:
+        with fenced(over):
+            assert effect(write)() == "written"
+    finally:
+        del POINTS["ledger.write"]
+
+
 def test_unarmed_it_costs_microseconds() -> None:
     repeats = 2_000
     seconds = min(timeit.repeat(lambda: some_effect(1), number=repeats, repeat=5))
@@ -131,7 +157,7 @@ def test_nothing_but_the_environment_arms_it(project_root: Path) -> None:
     """It imports nothing that knows specs, params or connections, and nobody else names it."""
     tree = ast.parse(Path(effects.__file__).read_text())
     imported = {
-        name.split(".")[0]
+        name if name == fencing.__name__ else name.split(".")[0]
         for node in ast.walk(tree)
         for name in (
             [node.module or ""]
@@ -141,7 +167,7 @@ def test_nothing_but_the_environment_arms_it(project_root: Path) -> None:
             else []
         )
     }
-    assert imported <= {*sys.stdlib_module_names, "__future__"}
+    assert imported <= {*sys.stdlib_module_names, "__future__", fencing.__name__}
     naming = [
         path
         for folder in ("include", "dags", "plugins", "config")

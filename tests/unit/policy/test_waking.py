@@ -36,6 +36,11 @@ OLD = Newest(7, at(hours=-2))
         (OLD, Look(7, at(minutes=-59), "go"), False),
         (OLD, Look(7, at(minutes=-60), "go"), True),
         (OLD, Look(7, at(minutes=-60), "go", settled=True), False),
+        # One that fails every time is tried ever more rarely, but it is tried.
+        (OLD, Look(7, at(minutes=-60), "go", times=2), False),
+        (OLD, Look(7, at(minutes=-120), "go", times=2), True),
+        (OLD, Look(7, at(hours=-23), "go", times=1_000_000), False),
+        (OLD, Look(7, at(hours=-24), "go", times=1_000_000), True),
     ],
 )
 def test_train_is_woken_when_nobody_else_will(newest, look, wakes):

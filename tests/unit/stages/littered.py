@@ -92,6 +92,11 @@ class World:
         self.resources.lake.put_part("rides", key, "fitting", ride_rows(0, 3))
         return self.runs[key]
 
+    def tags(self, key: str, installation: str = "") -> dict[str, str]:
+        """What the registry writes on all it makes: here, or in another installation."""
+        whose = installation or self.settings.installation_id
+        return {"evergreen.training_key": key, "evergreen.installation": whose}
+
     def version(self, key: str, *, has_bundle: bool = True) -> int:
         """A registered version of a training, as a folder that MLflow serves."""
         source = self.settings.home / "mlflow" / "made" / uuid.uuid4().hex
@@ -102,7 +107,7 @@ class World:
             "rides",
             source.as_uri(),
             self.runs[key],
-            tags={"evergreen.training_key": key, "evergreen.manifest_digest": "m"},
+            tags={**self.tags(key), "evergreen.manifest_digest": "m"},
         )
         return int(made.version)
 
@@ -228,9 +233,12 @@ def _litter_registry(world: World) -> None:
     for version, status in ((pending, "PENDING_REGISTRATION"), (guarded, "PENDING_REGISTRATION")):
         _set_status(world.settings, version, status)
     experiment = registry.experiment("rides")
-    logged = world.client.create_logged_model(
-        experiment, name="rides", tags={"evergreen.training_key": LOST}
-    )
+    logged = world.client.create_logged_model(experiment, name="rides", tags=world.tags(LOST))
+    theirs = world.tags("9" * 64, "elsewhere")  # on the same server, known to another ledger
+    world.client.create_logged_model(experiment, name="rides", tags=theirs)
+    running = world.client.create_run(experiment, tags=theirs).info.run_id
+    made = world.client.create_model_version("rides", "file:///nowhere", running, tags=theirs)
+    _set_status(world.settings, int(made.version), "PENDING_REGISTRATION")
     world.litter |= {
         ("finish", "run", world.runs[LOST]),
         ("finish", "version", f"v{recorded}"),

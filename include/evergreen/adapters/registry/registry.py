@@ -17,6 +17,7 @@ from include.evergreen.adapters.registry.packaging import BUNDLE, RawColumns, sa
 from include.evergreen.adapters.registry.runs import EXISTS
 from include.evergreen.adapters.registry.upkeep import Upkeep
 from include.evergreen.adapters.registry.versions import (
+    INSTALLATION,
     MANIFEST_DIGEST,
     TRAINING_KEY,
     VersionInfo,
@@ -56,7 +57,12 @@ class Registry(Upkeep):
         """
         found = self.find_version(model, training_key)
         if found is None:
-            ours = {TRAINING_KEY: training_key, MANIFEST_DIGEST: manifest_digest, **our_tags(tags)}
+            ours = {
+                TRAINING_KEY: training_key,
+                MANIFEST_DIGEST: manifest_digest,
+                INSTALLATION: self._installation,
+                **our_tags(tags),
+            }
             model_id = self._log_model(model, run_id, bundle, columns, ours)
             version = self._create_version(model, run_id, model_id, ours)
         else:
@@ -88,7 +94,6 @@ class Registry(Upkeep):
 
     @effect
     def _begin_model(self, model: str, run_id: str, tags: Mapping[str, str]) -> LoggedModel:
-        still_ours()
         logged = self._client.create_logged_model(
             self.experiment(model), name=model, source_run_id=run_id, tags=dict(tags)
         )
@@ -97,7 +102,6 @@ class Registry(Upkeep):
 
     @effect
     def _upload_model(self, model_id: str, folder: Path) -> None:
-        still_ours()
         self._client.log_model_artifacts(model_id, str(folder))
 
     @effect
@@ -188,7 +192,6 @@ class Registry(Upkeep):
     @calls_mlflow
     def set_alias(self, model: str, alias: str, version: int) -> None:
         """Move an alias to a version."""
-        still_ours()
         self._client.set_registered_model_alias(model, alias, str(version))
 
     @effect

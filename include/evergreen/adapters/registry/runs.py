@@ -13,7 +13,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME, MLFLOW_SOURCE_NAME, MLFLOW_SOURCE_TYPE
 
 from include.evergreen.adapters.registry.connection import Connection, calls_mlflow
-from include.evergreen.adapters.registry.versions import TRAINING_KEY, our_tags
+from include.evergreen.adapters.registry.versions import INSTALLATION, TRAINING_KEY, our_tags
 from include.evergreen.effects import effect, read
 from include.evergreen.fencing import still_ours
 from include.evergreen.settings import Settings
@@ -27,6 +27,7 @@ class Runs:
 
     def __init__(self, settings: Settings) -> None:
         self._connection = Connection(settings)
+        self._installation = settings.installation_id
         self._public_url = (settings.mlflow_public_url or self._connection.address).rstrip("/")
         self._artifacts: str | None = None
         if not self._connection.uri.startswith(("http://", "https://")):
@@ -83,6 +84,7 @@ class Runs:
             MLFLOW_SOURCE_NAME: f"{model}.train",
             MLFLOW_SOURCE_TYPE: "JOB",
             TRAINING_KEY: training_key,
+            INSTALLATION: self._installation,
             **our_tags(tags or {}),
         }
         still_ours()
@@ -101,7 +103,6 @@ class Runs:
         at_ms: int = 0,
     ) -> None:
         """Parameters, metrics and tags in one request; the same again is harmless."""
-        still_ours()
         self._client.log_batch(
             run_id,
             metrics=[Metric(k, float(v), at_ms, 0) for k, v in (metrics or {}).items()],
@@ -138,14 +139,12 @@ class Runs:
     @calls_mlflow
     def log_folder(self, run_id: str, folder: Path, artifact_path: str | None = None) -> None:
         """Upload a folder's content to a run: under `artifact_path`, or at its root."""
-        still_ours()
         self._client.log_artifacts(run_id, str(folder), artifact_path)
 
     @effect
     @calls_mlflow
     def log_text(self, run_id: str, text: str, artifact_file: str) -> None:
         """Write one text file of a run."""
-        still_ours()
         self._client.log_text(run_id, text, artifact_file)
 
     @effect
@@ -159,7 +158,6 @@ class Runs:
     @calls_mlflow
     def finish_run(self, run_id: str, *, succeeded: bool) -> None:
         """End a run; again with the same word is harmless."""
-        still_ours()
         self._client.set_terminated(run_id, "FINISHED" if succeeded else "FAILED")
 
     def _download(self, uri: str, to: Path) -> Path:

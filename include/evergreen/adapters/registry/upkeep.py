@@ -1,13 +1,14 @@
 """What keeping house needs of MLflow: everything that stands there for a model, and removals.
 
 Reading makes nothing: a model without an experiment has no runs. Every removal of what is gone
-already is fine.
+already is fine. Runs and logged models of another installation on the same server are not listed,
+for its ledger is another one; versions are, for an alias may point at any.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from include.evergreen.adapters.registry.connection import calls_mlflow
 from include.evergreen.adapters.registry.packaging import BUNDLE
 from include.evergreen.adapters.registry.runs import Runs
 from include.evergreen.adapters.registry.versions import (
+    INSTALLATION,
     MANIFEST_DIGEST,
     PREFIX,
     TRAINING_KEY,
@@ -43,7 +45,8 @@ class RunState:
 @dataclass(frozen=True)
 class VersionState:
     """A registered version. `ready` is MLflow's word, `has_bundle` whether its files are seen;
-    `model_id` is the logged model it consists of ('' for a version made otherwise).
+    `model_id` is the logged model it consists of ('' for a version made otherwise), `ours` whether
+    this installation registered it.
     """
 
     version: int
@@ -55,6 +58,7 @@ class VersionState:
     has_bundle: bool
     model_id: str
     changed_at: dt.datetime
+    ours: bool
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,7 @@ class Upkeep(Runs):
                 changed_at=_instant(max(run.info.start_time or 0, run.info.end_time or 0)),
             )
             for run in found
-            if TRAINING_KEY in run.data.tags
+            if self._is_ours(run.data.tags)
         ]
 
     @read
@@ -133,7 +137,7 @@ class Upkeep(Runs):
                 changed_at=_instant(logged.last_updated_timestamp),
             )
             for logged in found
-            if TRAINING_KEY in logged.tags
+            if self._is_ours(logged.tags)
         ]
 
     @effect
@@ -161,6 +165,9 @@ class Upkeep(Runs):
         """Move a logged model to MLflow's deleted ones: `mlflow gc` frees its files."""
         _unless_gone(lambda: self._client.delete_logged_model(model_id))
 
+    def _is_ours(self, tags: Mapping[str, str]) -> bool:
+        return TRAINING_KEY in tags and tags.get(INSTALLATION) == self._installation
+
     def _version_state(self, found: Any, look_at_bundles: bool) -> VersionState:
         source = str(found.source or "")
         tags = dict(found.tags or {})
@@ -174,6 +181,7 @@ class Upkeep(Runs):
             has_bundle=self._has_bundle(source) if look_at_bundles else True,
             model_id=source.removeprefix(_MODELS) if source.startswith(_MODELS) else "",
             changed_at=_instant(found.last_updated_timestamp or found.creation_timestamp),
+            ours=self._is_ours(tags),
         )
 
     def _has_bundle(self, source: str) -> bool:

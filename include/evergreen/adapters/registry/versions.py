@@ -11,6 +11,8 @@ from typing import Any
 PREFIX = "evergreen."
 TRAINING_KEY = f"{PREFIX}training_key"
 MANIFEST_DIGEST = f"{PREFIX}manifest_digest"
+#: Whose run, logged model or version it is, where several installations share a server.
+INSTALLATION = f"{PREFIX}installation"
 RECIPE = f"{PREFIX}recipe"
 SEEN_UNTIL = f"{PREFIX}seen_until"
 LONGEST_TAG = 5000

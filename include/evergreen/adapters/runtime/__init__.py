@@ -10,7 +10,6 @@ from include.evergreen.adapters.runtime.interface import (
     ServiceOrder,
     ServiceState,
     StoredImage,
-    installation_id,
     service_name,
 )
 
@@ -20,7 +19,6 @@ __all__ = [
     "ServiceOrder",
     "ServiceState",
     "StoredImage",
-    "installation_id",
     "open_runtime",
     "runtime_of",
     "service_name",

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from include.evergreen.adapters.runtime.docker_engine import engine_errors, unless_gone
-from include.evergreen.adapters.runtime.interface import INSTALLATION, installation_id
+from include.evergreen.adapters.runtime.interface import INSTALLATION
 from include.evergreen.adapters.runtime.wheels import PROBE, Interpreter, download_wheels
 from include.evergreen.contracts import BuiltImage
 from include.evergreen.effects import effect, read
@@ -92,7 +92,7 @@ class ServingImages:
         reference = f"evergreen/model:{model}-v{version}-{content[:12]}"
         if self._inspect(reference) is None:
             labels = {
-                INSTALLATION: installation_id(self._settings),
+                INSTALLATION: self._settings.installation_id,
                 "evergreen.model": model,
                 "evergreen.version": str(version),
                 "evergreen.manifest": manifest_digest,

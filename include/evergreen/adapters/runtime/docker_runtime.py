@@ -19,7 +19,6 @@ from include.evergreen.adapters.runtime.interface import (
     ServiceOrder,
     ServiceState,
     free_port,
-    installation_id,
     service_name,
 )
 from include.evergreen.contracts import BuiltImage, RunningService
@@ -42,7 +41,7 @@ class DockerRuntime(EngineUpkeep):
         self._settings = settings
         self._engine = engine
         self._images = images
-        self._installation = installation_id(settings)
+        self._installation = settings.installation_id
 
     @effect
     def prepare(self) -> None:
@@ -105,7 +104,6 @@ class DockerRuntime(EngineUpkeep):
 
     @effect
     def keep(self, service: RunningService) -> None:
-        still_ours()
         with engine_errors(f"set the restart policy of {service.name}"):
             self._engine.update_container(
                 service.service_id, restart_policy={"Name": "unless-stopped"}
@@ -117,7 +115,6 @@ class DockerRuntime(EngineUpkeep):
 
     @effect
     def stop(self, service: RunningService, *, grace_s: float) -> None:
-        still_ours()
         with engine_errors(f"stop {service.name}"):
             unless_gone(lambda: self._engine.stop(service.service_id, timeout=round(grace_s)))
 
@@ -163,7 +160,6 @@ class DockerRuntime(EngineUpkeep):
 
     @effect
     def _create(self, name: str, order: ServiceOrder, labels: dict[str, str], port: int) -> str:
-        still_ours()
         with engine_errors(f"create {name}"):
             cpus = min(order.limits.cpus, float(self._engine.info()["NCPU"]))
             asked = hardening.host_config(order, port=port, cpus=cpus)

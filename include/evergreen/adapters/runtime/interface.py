@@ -116,19 +116,13 @@ class Runtime(Protocol):
 
 
 @read
-def installation_id(settings: Settings) -> str:
-    """Eight hex digits that keep apart two installations that share an engine or a machine."""
-    return hashlib.sha256(str(settings.home).encode()).hexdigest()[:8]
-
-
-@read
 def service_name(settings: Settings, image: BuiltImage, environment: Environment) -> str:
     """Where this image answers: the same name in every try, another for any other image.
 
     The last part stands for installation and image digest: a version built anew (the serving
     app changed) starts beside the container that is live, instead of in its place.
     """
-    told_apart = f"{installation_id(settings)}:{image.digest}"
+    told_apart = f"{settings.installation_id}:{image.digest}"
     suffix = hashlib.sha256(told_apart.encode()).hexdigest()[:8]
     return f"evergreen-{image.model}-v{image.version}-{environment}-{suffix}"
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from include.evergreen.effects import effect
 from include.evergreen.policy.retention_facts import Decided, Kind, Thing
 from include.evergreen.stages.maintain.parts import NOBODY, Installation, newest_change
 
@@ -28,7 +30,7 @@ class FoldersPart:
     def act(self, decided: Decided) -> None:
         for thing, folder in self._found(decided.thing.model):
             if (thing.kind, thing.name) == (decided.thing.kind, decided.thing.name):
-                shutil.rmtree(folder)
+                remove_folder(folder)
 
     def _found(self, model: str) -> Iterator[tuple[Thing, Path]]:
         settings = self._settings
@@ -53,6 +55,13 @@ class FoldersPart:
         folder = settings.work_dir / _BUNDLES / model
         if folder.is_dir():
             yield _thing("work", model, _BUNDLES, folder), folder
+
+
+@effect
+def remove_folder(folder: Path) -> None:
+    """Remove a folder with all in it; gone already is fine, half gone is found again."""
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(folder)
 
 
 def _folders(place: Path) -> list[Path]:

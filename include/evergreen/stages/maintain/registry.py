@@ -101,11 +101,11 @@ def _version_thing(
 def _state(
     version: VersionState, others: list[VersionState], training: TrainingStanding | None
 ) -> str:
-    """What is wrong with a version, if anything is. One that no training made is not ours."""
+    """What is wrong with a version, if anything is. One that no training of ours made is let be."""
+    if not version.ours:
+        return "foreign"
     if not version.ready:
         return "pending"
-    if not version.training_key:
-        return "foreign"
     if training is not None and training.version not in {None, version.version}:
         return "second"
     if not version.has_bundle:

@@ -47,6 +47,7 @@ def _look(ledger: Ledger, model: str, decision: Decision) -> Look:
         at=decision.last_seen,
         verdict=decision.verdict,
         until=_until(decision),
+        times=decision.count,
         settled=after is not None
         and after.verdict == "not_yet"
         and after.last_seen >= decision.last_seen,
