@@ -16,6 +16,7 @@ from typing import Any
 import boto3
 import polars as pl
 
+from include.evergreen.disk import folders_in
 from include.evergreen.effects import effect, read
 from include.evergreen.settings import Settings
 
@@ -94,9 +95,7 @@ class Storage:
     def folders(self) -> dict[str, dt.datetime]:
         """The folders right inside this place, and when anything in each last changed."""
         if self.is_local:
-            root = Path(self.uri)
-            names = [path for path in root.iterdir() if path.is_dir()] if root.is_dir() else []
-            return {path.name: _newest(path) for path in names}
+            return {path.name: when for path, when in folders_in(Path(self.uri)).items()}
         found: dict[str, dt.datetime] = {}
         for key, changed in self._objects():
             name, _, inside = key.partition("/")
@@ -138,11 +137,6 @@ class Storage:
             aws_session_token=self.options.get("aws_session_token"),
             region_name=self.options.get("aws_region"),
         )
-
-
-def _newest(folder: Path) -> dt.datetime:
-    stamps = [path.stat().st_mtime for path in (folder, *folder.rglob("*"))]
-    return dt.datetime.fromtimestamp(max(stamps), dt.UTC)
 
 
 def lake_storage(settings: Settings) -> Storage:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from include.evergreen.adapters.runtime.interface import StoredImage
 from include.evergreen.contracts import RunningService
+from include.evergreen.disk import folders_in
 from include.evergreen.effects import effect, read
 from include.evergreen.errors import LedgerConflict
 from include.evergreen.settings import Settings
@@ -36,14 +37,13 @@ class FolderUpkeep:
     def images(self) -> list[StoredImage]:
         """See `Runtime`."""
         found = []
-        for folder in sorted(self._settings.services_dir.glob("*/v*-*")):
-            name = _FOLDER.match(folder.name)
-            if name is None or not folder.is_dir():
-                continue
-            stamps = [path.stat().st_mtime for path in (folder, *folder.iterdir())]
-            made_at = dt.datetime.fromtimestamp(max(stamps), dt.UTC)
-            model, version = folder.parent.name, int(name[1])
-            found.append(StoredImage(str(folder), "", model, version, made_at, ours=True))
+        for models in folders_in(self._settings.services_dir):
+            for folder, made_at in folders_in(models).items():
+                name = _FOLDER.match(folder.name)
+                if name is not None:
+                    version = int(name[1])
+                    image = StoredImage(str(folder), "", models.name, version, made_at, ours=True)
+                    found.append(image)
         return found
 
     @effect

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from include.evergreen.disk import folders_in, newest_change
 from include.evergreen.effects import effect
-from include.evergreen.policy.retention_facts import Decided, Kind, Thing
-from include.evergreen.stages.maintain.parts import NOBODY, Installation, newest_change
+from include.evergreen.policy.retention_facts import Decided, Thing
+from include.evergreen.stages.maintain.parts import NOBODY, Installation
 
 _SPOOL = re.compile(r"^v(\d+)-[a-z]+$")
 _BUNDLES = "bundles"
@@ -41,20 +43,21 @@ class FoldersPart:
                 *settings.services_dir.glob("*/building-*"),
             ]
             for folder in sorted(interrupted):
-                yield _thing("work", model, str(folder.relative_to(settings.home)), folder), folder
+                name = str(folder.relative_to(settings.home))
+                yield Thing("work", model, name, _changed(folder)), folder
             return
-        for folder in _folders(settings.reports_dir / model):
-            yield _thing("report", model, folder.name, folder), folder
-        for folder in _folders(settings.spool_dir / model):
-            name = _SPOOL.match(folder.name)
-            if name is not None:
-                holds = len(_unread(folder))
-                yield _thing("spool", model, folder.name, folder, int(name[1]), holds=holds), folder
-        for folder in _folders(settings.work_dir / "trainings" / model):
-            yield _thing("work", model, folder.name, folder, training=folder.name), folder
+        for folder, since in folders_in(settings.reports_dir / model).items():
+            yield Thing("report", model, folder.name, since), folder
+        for folder, since in folders_in(settings.spool_dir / model).items():
+            served = _SPOOL.match(folder.name)
+            if served is not None:
+                version, holds = int(served[1]), len(_unread(folder))
+                yield Thing("spool", model, folder.name, since, version, holds=holds), folder
+        for folder, since in folders_in(settings.work_dir / "trainings" / model).items():
+            yield Thing("work", model, folder.name, since, training=folder.name), folder
         folder = settings.work_dir / _BUNDLES / model
         if folder.is_dir():
-            yield _thing("work", model, _BUNDLES, folder), folder
+            yield Thing("work", model, _BUNDLES, _changed(folder)), folder
 
 
 @effect
@@ -62,10 +65,6 @@ def remove_folder(folder: Path) -> None:
     """Remove a folder with all in it; gone already is fine, half gone is found again."""
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(folder)
-
-
-def _folders(place: Path) -> list[Path]:
-    return sorted(path for path in place.iterdir() if path.is_dir()) if place.is_dir() else []
 
 
 def _unread(folder: Path) -> list[Path]:
@@ -77,13 +76,9 @@ def _unread(folder: Path) -> list[Path]:
     ]
 
 
-def _thing(
-    kind: Kind,
-    model: str,
-    name: str,
-    folder: Path,
-    version: int | None = None,
-    training: str = "",
-    holds: int = 0,
-) -> Thing:
-    return Thing(kind, model, name, newest_change(folder), version, training, holds=holds)
+def _changed(folder: Path) -> dt.datetime | None:
+    """When anything in it last changed; None (kept, whatever it is) if it vanished meanwhile."""
+    try:
+        return newest_change(folder)
+    except FileNotFoundError:
+        return None

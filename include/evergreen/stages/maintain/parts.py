@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from include.evergreen.errors import EvergreenError
@@ -106,14 +105,3 @@ class Part(Protocol):
     def find(self, model: str) -> list[Thing]: ...
 
     def act(self, decided: Decided) -> None: ...
-
-
-def newest_change(folder: Path) -> dt.datetime:
-    """When anything in a folder last changed; what vanishes meanwhile does not count."""
-    newest = folder.stat().st_mtime
-    for path in folder.rglob("*"):
-        try:
-            newest = max(newest, path.lstat().st_mtime)
-        except FileNotFoundError:
-            continue
-    return dt.datetime.fromtimestamp(newest, dt.UTC)
