@@ -31,11 +31,11 @@ class Cluster:
     def url(self, database: str) -> str:
         return f"postgresql://evergreen@/{database}?host={self.folder}"
 
-    def execute(self, statement: str) -> list[tuple[Any, ...]]:
+    def execute(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
         """Run one statement as the superuser, outside a transaction; its rows, if it has any."""
         import psycopg
 
-        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
             cursor = connection.execute(statement)
             return cursor.fetchall() if cursor.description else []
 

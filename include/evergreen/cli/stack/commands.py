@@ -17,6 +17,7 @@ from pathlib import Path
 from include.evergreen.cli import airflow_settings
 from include.evergreen.cli.airflow_api import AirflowApi
 from include.evergreen.cli.stack import health, locks, processes, services
+from include.evergreen.cli.stack.metadata import metadata
 from include.evergreen.cli.stack.state import (
     STATE_FILE,
     USER,
@@ -41,9 +42,11 @@ def up(settings: Settings, say: Say) -> StackState:
     """The running stack: what is dead is started, what runs is left alone.
 
     Raises:
+        SettingsError: Airflow's database, or the number of schedulers, is none that can be.
         Unavailable: a part does not come up; the message ends with the last lines of its log.
     """
     home = settings.home
+    metadata(home, os.environ)  # refused here, before anything is started
     home.mkdir(parents=True, exist_ok=True)
     with locks.held(home / "stack.lock", START_TIMEOUT_S, "This command"):
         missing = health.problem(home)
@@ -161,10 +164,13 @@ def _make_login(home: Path) -> None:
 
 
 def _load_settings_once(home: Path) -> None:
-    """Load airflow_settings.yaml when it is new; what was changed in the UI since then stays."""
+    """Load airflow_settings.yaml when it, or Airflow's database, is new.
+
+    What was changed in the UI since then stays.
+    """
     path = airflow_settings.SETTINGS_FILE
     wanted = airflow_settings.read_settings(path)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = f"{hashlib.sha256(path.read_bytes()).hexdigest()} {_state(home).database}".strip()
     stamp = home / "airflow" / ".settings_loaded"
     if stamp.is_file() and stamp.read_text(encoding="utf-8") == digest:
         return

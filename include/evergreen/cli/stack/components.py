@@ -13,7 +13,7 @@ _AIRFLOW = str(Path(sys.executable).with_name("airflow"))
 #: The part that needs no Airflow database, and so starts while that is made.
 MLFLOW = "mlflow"
 API_SERVER = "api-server"
-#: The part whose children are the running tasks.
+#: The first of the parts whose children are the running tasks.
 SCHEDULER = "scheduler"
 
 
@@ -23,16 +23,17 @@ class Order:
 
     name: str
     argv: tuple[str, ...]
+    runs_tasks: bool = False
 
 
-def orders(home: Path, mlflow_port: int) -> list[Order]:
+def orders(home: Path, mlflow_port: int, schedulers: int = 1) -> list[Order]:
     """MLflow first (unless it is elsewhere: port 0), then what Airflow consists of.
 
     The logs are read from the disk, so nobody needs to serve them on ports of their own.
     """
     airflow = [
         Order(API_SERVER, (_AIRFLOW, "api-server")),
-        Order(SCHEDULER, (_AIRFLOW, "scheduler", "--skip-serve-logs")),
+        *(_scheduler(number) for number in range(1, schedulers + 1)),
         Order("dag-processor", (_AIRFLOW, "dag-processor")),
         Order("triggerer", (_AIRFLOW, "triggerer", "--skip-serve-logs")),
     ]
@@ -42,6 +43,11 @@ def orders(home: Path, mlflow_port: int) -> list[Order]:
 def migration() -> Order:
     """Makes or upgrades Airflow's database, and `airflow.cfg` with its secrets (mode 600)."""
     return Order("db-migrate", (_AIRFLOW, "db", "migrate"))
+
+
+def _scheduler(number: int) -> Order:
+    name = SCHEDULER if number == 1 else f"{SCHEDULER}-{number}"
+    return Order(name, (_AIRFLOW, "scheduler", "--skip-serve-logs"), runs_tasks=True)
 
 
 def _mlflow(home: Path, port: int) -> Order:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from include.evergreen.cli.stack.metadata import metadata
 from include.evergreen.cli.stack.ports import HOST
 from include.evergreen.cli.stack.state import USER, password_file
 from include.evergreen.settings import PROJECT_ROOT
@@ -51,6 +52,7 @@ DROPPED = (
     "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST",
     "AIRFLOW__API__SSL_CERT",
     "AIRFLOW__API__SSL_KEY",
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC",
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_CMD",
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_SECRET",
 )
@@ -79,7 +81,7 @@ def stack_environment(
         "AIRFLOW__API__BASE_URL": url,
         "AIRFLOW__API__HOST": HOST,
         "AIRFLOW__API__PORT": str(airflow_port),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{airflow / 'airflow.db'}",
+        **metadata(home, environ).variables(),
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(airflow / "logs"),
         "EVERGREEN_HOME": str(home),
         "NO_PROXY": _joined(",", environ.get("NO_PROXY", ""), HOST, "localhost"),

@@ -16,7 +16,7 @@ from include.evergreen.cli.stack.state import StackState, is_supervised, log_fil
 from include.evergreen.errors import Unavailable
 
 HOPELESS_RESTARTS = 4
-#: Airflow's name of a part -> ours.
+#: Airflow's name of a part -> ours. Of several schedulers it tells the newest sign of life.
 _MONITORED = {
     "scheduler": "scheduler",
     "triggerer": "triggerer",
@@ -30,7 +30,8 @@ def problem(home: Path) -> str:
     state = read_state(home)
     if state is None or not is_supervised(home):
         return "nothing watches over it"
-    for order in orders(home, mlflow_port=1 if MLFLOW in state.components else 0):
+    mlflow_port = 1 if MLFLOW in state.components else 0
+    for order in orders(home, mlflow_port, state.schedulers):
         part = state.components.get(order.name)
         if part is None or not psutil.pid_exists(part.pid):
             return f"{order.name} does not run"

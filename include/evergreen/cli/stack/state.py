@@ -28,7 +28,10 @@ class Component:
 
 @dataclass(frozen=True)
 class StackState:
-    """The stack of one home. `session` is the supervisor's pid; `failure` why it gave up."""
+    """The stack of one home. `session` is the supervisor's pid; `failure` why it gave up.
+
+    `schedulers` is how many there are to be, `database` the digest of Airflow's own.
+    """
 
     session: int
     started_at: float
@@ -37,6 +40,8 @@ class StackState:
     mlflow_url: str
     components: dict[str, Component] = field(default_factory=dict)
     failure: str = ""
+    schedulers: int = 1
+    database: str = ""
 
     def members(self) -> list[Any]:
         """Live processes of this stack; none if the machine was restarted since."""

@@ -25,12 +25,12 @@ from include.evergreen.cli.stack import health, locks, processes
 from include.evergreen.cli.stack.components import (
     API_SERVER,
     MLFLOW,
-    SCHEDULER,
     Order,
     migration,
     orders,
 )
 from include.evergreen.cli.stack.environment import stack_environment
+from include.evergreen.cli.stack.metadata import metadata
 from include.evergreen.cli.stack.ports import HOST, is_free, reserve
 from include.evergreen.cli.stack.state import (
     SUPERVISOR_LOCK,
@@ -92,8 +92,9 @@ class Supervisor:
     def __init__(self, home: Path, airflow_port: int, mlflow_port: int) -> None:
         self._home = home
         self._env = stack_environment(home, airflow_port, mlflow_port, os.environ)
+        database = metadata(home, os.environ)
         self._ports = {API_SERVER: airflow_port, MLFLOW: mlflow_port}
-        self._children = [_Child(order) for order in orders(home, mlflow_port)]
+        self._children = [_Child(order) for order in orders(home, mlflow_port, database.schedulers)]
         self._stopping = False
         self._since = psutil.Process().create_time()
         self._state = StackState(
@@ -102,6 +103,8 @@ class Supervisor:
             boot_id=processes.boot_id(),
             airflow_url=f"http://{HOST}:{airflow_port}",
             mlflow_url=f"http://{HOST}:{mlflow_port}" if mlflow_port else load().mlflow_uri,
+            schedulers=database.schedulers,
+            database=database.digest,
         )
 
     def run(self) -> None:
@@ -129,7 +132,7 @@ class Supervisor:
     def _migrate(self) -> bool:
         """Bring Airflow's database to this version, once a version; False if that failed."""
         stamp = self._home / "airflow" / ".migrated"
-        wanted = version("apache-airflow-core")
+        wanted = f"{version('apache-airflow-core')} {self._state.database}".strip()
         if stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
             return True
         order = migration()
@@ -207,12 +210,12 @@ class Supervisor:
         write_state(self._home, self._state)
 
     def _end_all(self) -> None:
-        """The scheduler first, while its tasks can still report; then the rest; then what is left.
+        """Schedulers first, while their tasks can still report; then the rest; then what is left.
 
         Tasks are never sent SIGTERM: that would count as a failure of theirs.
         """
         running = [child for child in self._children if child.process is not None]
-        first = [child for child in running if child.order.name == SCHEDULER]
+        first = [child for child in running if child.order.runs_tasks]
         for group, grace_s in ((first, TASK_GRACE_S), (running, STOP_GRACE_S)):
             _terminate([child.process for child in group if child.process], grace_s)
         left = processes.end_session(os.getpid(), self._since, grace_s=0)
