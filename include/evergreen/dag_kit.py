@@ -7,18 +7,14 @@ cost a task no more than two do. Everything heavy is imported inside the functio
 from __future__ import annotations
 
 import datetime as dt
-import json
 import logging
-import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import (
     DAG,
     AssetOrTimeSchedule,
-    BaseHook,
     CronTriggerTimetable,
-    Variable,
     get_current_context,
     get_parsing_context,
 )
@@ -26,9 +22,10 @@ from airflow.sdk.bases.operatorlink import BaseOperatorLink
 from airflow.sdk.definitions.asset import BaseAsset
 from airflow.sdk.definitions.param import Param
 from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
-from airflow.sdk.exceptions import AirflowNotFoundException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowSkipException
 
 from include.evergreen import notify, settings
+from include.evergreen.airflow_lookup import load_settings
 from include.evergreen.errors import is_retryable
 from include.evergreen.run_params import Form, parse_conf
 from include.evergreen.spec import ModelSpec, load_specs
@@ -185,47 +182,8 @@ def installation(retention_days: float | None) -> Installation:
     from include.evergreen.stages.maintain.parts import Installation
 
     found = load_settings()
-    rules = RetentionRules(dt.timedelta(days=retention_days or found.retention_days))
+    rules = RetentionRules(dt.timedelta(days=retention_days or settings.retention_days()))
     return Installation(found, load_specs(found.models_dir).specs, rules, now(), owner())
-
-
-def load_settings() -> settings.Settings:
-    """Settings of this installation: environment first, then Airflow's own, then defaults.
-
-    Airflow's own are the connections of `settings.CONNECTIONS` and the variable
-    `evergreen_settings`.
-    """
-    written = Variable.get(settings.VARIABLE, default="{}")
-    values: dict[str, Any] = dict(settings.from_variable(_json(written)))
-    for setting in settings.CONNECTIONS:
-        values.update(_from_connection(setting))
-    return settings.load(overrides=values)
-
-
-def alert_webhook() -> str:
-    """Where alerts go; '' for nowhere. Nothing else is read: a typo there must not silence them."""
-    (variable,) = settings.ENVIRONMENT["alert_webhook"]
-    own = _from_connection("alert_webhook").get("alert_webhook", "")
-    return os.environ.get(variable) or str(own)
-
-
-def _from_connection(setting: str) -> dict[str, Any]:
-    """What its Airflow connection says of a setting; {} where there is none or a variable wins."""
-    if any(os.environ.get(name) for name in settings.ENVIRONMENT[setting]):
-        return {}
-    try:
-        connection = BaseHook.get_connection(settings.CONNECTIONS[setting])
-    except AirflowNotFoundException:
-        return {}
-    return settings.from_connection(setting, connection)
-
-
-def _json(text: object) -> object:
-    """What a variable holds; text that is no JSON stays text."""
-    try:
-        return json.loads(text) if isinstance(text, str) else text
-    except ValueError:
-        return text
 
 
 def nothing_to_do(why: str) -> AirflowSkipException:

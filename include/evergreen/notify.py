@@ -71,7 +71,7 @@ def report_failure(context: Mapping[str, Any]) -> None:
 
 def tell(text: str) -> None:
     """Post `text` where a webhook is configured, else say in the log that nobody was told."""
-    from include.evergreen.dag_kit import alert_webhook
+    from include.evergreen.airflow_lookup import alert_webhook
 
     webhook = alert_webhook()
     if not webhook:

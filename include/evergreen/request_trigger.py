@@ -76,7 +76,7 @@ class _Watch:
         """Why an event is due; empty where none is, or where it was told just before."""
         if self._ledger is None:
             from include.evergreen.adapters.ledger import open_ledger
-            from include.evergreen.dag_kit import load_settings
+            from include.evergreen.airflow_lookup import load_settings
 
             self._ledger = open_ledger(load_settings().ledger_url)
         from include.evergreen.stages.training.waiting import unseen

@@ -4,8 +4,8 @@ Every value has an environment variable (`EVERGREEN_…`), and its default lies 
 folder, so that deleting the folder is a clean start. What carries a login (the ledger, MLflow,
 S3, the container engine, the webhook for alerts) may instead be an Airflow connection of the
 name given in `CONNECTIONS`, and some that carry none may stand in the Airflow variable
-`evergreen_settings`; `dag_kit.load_settings` merges the three inside a task. Nothing here is read
-while a DAG file is parsed.
+`evergreen_settings`; inside a task `airflow_lookup.load_settings` merges the three. Nothing here is
+read while a DAG file is parsed.
 """
 
 from __future__ import annotations
@@ -77,7 +77,6 @@ class Settings:
     alert_webhook: str = field(default="", repr=False)
     s3: Mapping[str, str] = field(default_factory=dict, repr=False)
     data_roots: tuple[Path, ...] = ()
-    retention_days: float = RETENTION_DAYS
 
     @property
     def installation_id(self) -> str:
@@ -135,12 +134,18 @@ def load(
         alert_webhook=env.get("EVERGREEN_ALERT_WEBHOOK", ""),
         s3={k: v for k in s3_keys if (v := env.get(f"EVERGREEN_S3_{k.upper()}", ""))},
         data_roots=tuple(roots),
-        retention_days=_days(env.get("EVERGREEN_RETENTION_DAYS") or RETENTION_DAYS),
     )
     return dataclasses.replace(found, **(overrides or {}))
 
 
-def _days(value: str | float) -> float:
+def retention_days(environ: Mapping[str, str] | None = None) -> float:
+    """How long `maintain` keeps what nothing needs, in days.
+
+    Raises:
+        SettingsError: `EVERGREEN_RETENTION_DAYS` is no such number. Only who asks hears of it.
+    """
+    env = os.environ if environ is None else environ
+    value = env.get("EVERGREEN_RETENTION_DAYS") or RETENTION_DAYS
     try:
         days = float(value)
     except ValueError:

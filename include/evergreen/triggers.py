@@ -133,7 +133,7 @@ class _Watch:
         """The model as its spec stands now; None while there is no valid one."""
         if self._loaded_at + _RELOAD_S > now:
             return self._resources
-        from include.evergreen.dag_kit import load_settings
+        from include.evergreen.airflow_lookup import load_settings
         from include.evergreen.spec import load_specs
         from include.evergreen.stages.resources import Resources
 

@@ -61,4 +61,5 @@ def test_a_form_says_what_to_do_this_once(started) -> None:
 @pytest.mark.parametrize("days", ["0", "a month", "nan", "99999"])
 def test_a_retention_that_is_none_is_refused(days: str) -> None:
     with pytest.raises(SettingsError, match="a number of days from 1 to 3,650"):
-        settings.load({"EVERGREEN_RETENTION_DAYS": days})
+        settings.retention_days({"EVERGREEN_RETENTION_DAYS": days})
+    assert settings.load({"EVERGREEN_RETENTION_DAYS": days}), "no other DAG minds"

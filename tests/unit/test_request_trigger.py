@@ -5,7 +5,7 @@ import datetime as dt
 
 import pytest
 
-from include.evergreen import dag_kit, request_trigger
+from include.evergreen import airflow_lookup, request_trigger
 from include.evergreen.adapters.ledger import Ledger, open_ledger
 from include.evergreen.request_trigger import RequestTrigger
 
@@ -15,7 +15,7 @@ NOTHING_SEEN = {"newest_request": 0, "until": None}
 
 @pytest.fixture
 def ledger(installation, monkeypatch) -> Ledger:
-    monkeypatch.setattr(dag_kit, "load_settings", lambda: installation)
+    monkeypatch.setattr(airflow_lookup, "load_settings", lambda: installation)
     return open_ledger(installation.ledger_url)
 
 
@@ -84,8 +84,8 @@ def test_it_tells_again_while_nothing_changes_each_time_later(ledger, monkeypatc
 
 def test_a_ledger_that_does_not_answer_ends_nothing(ledger, monkeypatch, caplog):
     number = ask(ledger)
-    good = dag_kit.load_settings
-    monkeypatch.setattr(dag_kit, "load_settings", lambda: 1 / 0)
-    told = events(1.0, lambda: monkeypatch.setattr(dag_kit, "load_settings", good))
+    good = airflow_lookup.load_settings
+    monkeypatch.setattr(airflow_lookup, "load_settings", lambda: 1 / 0)
+    told = events(1.0, lambda: monkeypatch.setattr(airflow_lookup, "load_settings", good))
     assert [event["why"] for event in told] == [f"request {number} was not looked at yet"]
     assert "Looking for requests of demo failed: ZeroDivisionError" in caplog.text

@@ -17,7 +17,7 @@ import pytest
 from airflow.triggers.base import BaseEventTrigger
 from moto.server import ThreadedMotoServer
 
-from include.evergreen import dag_kit, triggers
+from include.evergreen import airflow_lookup, triggers
 from include.evergreen.settings import Settings, load
 from include.evergreen.spec import load_spec
 from include.evergreen.stages.ingest import ingest
@@ -102,7 +102,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
 def use(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings without a running Airflow that would be asked for connections."""
-    monkeypatch.setattr(dag_kit, "load_settings", lambda: settings)
+    monkeypatch.setattr(airflow_lookup, "load_settings", lambda: settings)
 
 
 def test_a_burst_of_ten_files_is_one_event(world: World):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from include.evergreen import dag_kit, settings
+from include.evergreen import settings
 from include.evergreen.cli.airflow_settings import SETTINGS_FILE, Connection, read_settings
 from include.evergreen.dag_kit import CONTAINER_POOL, TRAINING_POOL
 from include.evergreen.errors import SettingsError
@@ -62,21 +62,6 @@ def test_the_environment_wins_over_the_variable() -> None:
 def test_what_the_variable_may_not_hold_is_refused(held: object, said: str) -> None:
     with pytest.raises(SettingsError, match=said):
         settings.from_variable(held, {})
-
-
-def test_a_task_reads_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
-    stored = {"evergreen_settings": '{"lake_uri": "s3://bucket/lake"}'}
-
-    def get(key: str, default: str) -> str:  # Airflow names the second one, a dict does not
-        return stored.get(key, default)
-
-    monkeypatch.setattr(dag_kit.Variable, "get", get)
-    for names in settings.ENVIRONMENT.values():
-        monkeypatch.setenv(names[0], "sqlite:////tmp/none")  # no connection is asked for
-    assert dag_kit.load_settings().lake_uri == "s3://bucket/lake"
-    stored["evergreen_settings"] = "s3://bucket/lake"
-    with pytest.raises(SettingsError, match="a JSON object is expected"):
-        dag_kit.load_settings()
 
 
 def _read(tmp_path: Path, text: str) -> object:
