@@ -18,9 +18,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
-from include.evergreen.adapters.ledger import Lease
+from include.evergreen.adapters.ledger import Lease, Ledger
 from include.evergreen.contracts import Snapshot
 from include.evergreen.errors import Busy, EvergreenError, LeaseLost, Unavailable
 from include.evergreen.fencing import fenced
@@ -39,19 +39,42 @@ _POLL_S = 0.5
 _subjects: ContextVar[tuple[str, ...]] = ContextVar("evergreen_subjects", default=())
 
 
+class Holder(Protocol):
+    """In whose name leases are taken (this process where `owner` is empty), where, for how long."""
+
+    @property
+    def ledger(self) -> Ledger: ...
+
+    @property
+    def owner(self) -> str: ...
+
+    @property
+    def lease_s(self) -> float: ...
+
+
 @contextmanager
 def training_step(resources: Resources, snapshot: Snapshot, clock: Clock) -> Iterator[None]:
     """A step of a training after its trials: one run at a time, its failure on record."""
     with (
-        holding(resources, f"training:{snapshot.key}", clock=clock),
+        holding(resources, training_subject(snapshot.key), clock=clock),
         recording_failure(resources, snapshot, clock),
     ):
         yield
 
 
+def training_subject(key: str) -> str:
+    """What the lease on a training's steps after its trials is named by."""
+    return f"training:{key}"
+
+
+def deployment_subject(model: str) -> str:
+    """What the lease on what answers for a model is named by."""
+    return f"deployment:{model}:{ENVIRONMENT}"
+
+
 def deployment_lease(resources: Resources, *, wait: bool = True) -> AbstractContextManager[None]:
     """One run at a time moves what answers for a model in an environment."""
-    return holding(resources, f"deployment:{resources.model}:{ENVIRONMENT}", wait=wait)
+    return holding(resources, deployment_subject(resources.model), wait=wait)
 
 
 def under_deployment_lease(
@@ -69,12 +92,12 @@ def under_deployment_lease(
 
 @contextmanager
 def holding(
-    resources: Resources, subject: str, *, clock: Clock = utc_now, wait: bool = True
+    holder: Holder, subject: str, *, clock: Clock = utc_now, wait: bool = True
 ) -> Iterator[None]:
     """Do this block under the lease on `subject`; inside of another such block it is that one's.
 
     Args:
-        resources: whose owner takes it.
+        holder: in whose name it is taken.
         subject: what is worked on.
         clock: for the lease's times.
         wait: for as long as the present holder's lease still lasts. A dead one's ends; one that
@@ -87,12 +110,12 @@ def holding(
     if subject in _subjects.get():
         yield
         return
-    ledger, lease_s = resources.ledger, resources.lease_s
-    lease = _take(resources, subject, clock, wait=wait)
+    ledger, lease_s = holder.ledger, holder.lease_s
+    lease = _take(holder, subject, clock, wait=wait)
     held = _subjects.set((*_subjects.get(), subject))
     try:
         with (
-            _renewing(resources, lease, clock),
+            _renewing(holder, lease, clock),
             ledger.under_lease(lease),
             fenced(lambda: ledger.confirm_lease(lease, clock(), lease_s)),
         ):
@@ -103,14 +126,14 @@ def holding(
         raise
     finally:
         _subjects.reset(held)
-    _give_back(resources, lease, clock)
+    _give_back(holder, lease, clock)
 
 
-def _take(resources: Resources, subject: str, clock: Clock, *, wait: bool) -> Lease:
-    owner = resources.owner or f"process {os.getpid()} on {socket.gethostname()}"
+def _take(holder: Holder, subject: str, clock: Clock, *, wait: bool) -> Lease:
+    owner = holder.owner or f"process {os.getpid()} on {socket.gethostname()}"
 
     def take() -> Lease:
-        return resources.ledger.take_lease(subject, owner, clock(), resources.lease_s)
+        return holder.ledger.take_lease(subject, owner, clock(), holder.lease_s)
 
     try:
         return take()
@@ -119,7 +142,7 @@ def _take(resources: Resources, subject: str, clock: Clock, *, wait: bool) -> Le
             raise
         log.info("Waiting: %s", busy)
         seconds = (busy.until - clock()).total_seconds()
-    deadline = time.monotonic() + min(seconds, resources.lease_s) + _POLL_S
+    deadline = time.monotonic() + min(seconds, holder.lease_s) + _POLL_S
     while time.monotonic() < deadline:
         time.sleep(_POLL_S)
         try:
@@ -130,13 +153,13 @@ def _take(resources: Resources, subject: str, clock: Clock, *, wait: bool) -> Le
 
 
 @contextmanager
-def _renewing(resources: Resources, lease: Lease, clock: Clock) -> Iterator[None]:
+def _renewing(holder: Holder, lease: Lease, clock: Clock) -> Iterator[None]:
     done = threading.Event()
 
     def renew() -> None:
-        while not done.wait(resources.lease_s / _RENEWALS):
+        while not done.wait(holder.lease_s / _RENEWALS):
             try:
-                resources.ledger.renew_lease(lease, clock(), resources.lease_s)
+                holder.ledger.renew_lease(lease, clock(), holder.lease_s)
             except LeaseLost:
                 return  # said again, and acted upon, before the next effect
             except EvergreenError as error:
@@ -151,13 +174,13 @@ def _renewing(resources: Resources, lease: Lease, clock: Clock) -> Iterator[None
         renewer.join()
 
 
-def _give_back(resources: Resources, lease: Lease, clock: Clock) -> None:
+def _give_back(holder: Holder, lease: Lease, clock: Clock) -> None:
     """Whoever waits need not wait for its end. Work that somebody else took is not reported done.
 
     Raises:
         LeaseLost: somebody else took it.
     """
     try:
-        resources.ledger.release_lease(lease, clock())
+        holder.ledger.release_lease(lease, clock())
     except Unavailable as error:
         log.warning("The lease on %s ends by itself: %s", lease.subject, error)

@@ -1,5 +1,6 @@
 """Exactly the litter goes, on real stores; what only looks like litter survives."""
 
+import dataclasses
 import datetime as dt
 import logging
 from collections.abc import Iterator
@@ -128,6 +129,29 @@ def test_what_somebody_works_on_is_left_to_them(world: World) -> None:
     assert left == {"deployment", "service", "image", "spool", "report", "work", "table_files"}
     ledger.release_lease(lease, dt.datetime.now(dt.UTC))
     assert named(maintain(world.house(), dry_run=False)) == world.litter - named(outcome)
+
+
+def test_a_model_without_a_spec_may_be_worked_on_too(world: World) -> None:
+    ledger, now = world.resources.ledger, dt.datetime.now(dt.UTC)
+    lease = ledger.take_lease("deployment:rides:staging", "a run of deploy", now, 600)
+    house = dataclasses.replace(world.house(), specs={})  # refused, or taken away, at this moment
+    assert "service" not in {kind for _, kind, _ in named(maintain(house, dry_run=False))}
+    ledger.release_lease(lease, dt.datetime.now(dt.UTC))
+    assert "service" in {kind for _, kind, _ in named(maintain(house, dry_run=False))}
+
+
+def test_what_was_done_is_on_record_although_the_run_was_ended(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ended(part: FoldersPart, decided: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FoldersPart, "act", ended)
+    with pytest.raises(KeyboardInterrupt):
+        maintain(world.house(), dry_run=False)
+    (decision, *_) = world.resources.ledger.decisions("rides")
+    assert any(line.startswith("remove service") for line in decision.details["done"])
+    assert not any("remove report" in line for line in decision.details["done"])
 
 
 def test_only_the_model_asked_for_is_looked_after(world: World) -> None:

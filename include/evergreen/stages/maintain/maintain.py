@@ -63,9 +63,11 @@ def maintain(installation: Installation, *, dry_run: bool, model: str | None = N
     run = _Run(installation, models)
     run.decide()
     tell(run.outcome, dry_run=dry_run)
-    if not dry_run:
-        run.act()
-    record(installation, models, run.outcome, dry_run=dry_run)
+    try:
+        if not dry_run:
+            run.act()
+    finally:  # also what was done before somebody ended the run
+        record(installation, models, run.outcome, dry_run=dry_run)
     if run.outcome.failed:
         raise MaintenanceIncomplete(failure_message(run.outcome))
     return run.outcome

@@ -14,7 +14,7 @@ from include.evergreen.errors import EvergreenError
 from include.evergreen.policy.retention_facts import Decided, RetentionRules, Thing
 from include.evergreen.settings import Settings
 from include.evergreen.spec import ModelSpec
-from include.evergreen.stages.leases import deployment_lease, holding
+from include.evergreen.stages.leases import deployment_subject, holding, training_subject
 from include.evergreen.stages.resources import Resources
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class Installation:
     rules: RetentionRules
     now: dt.datetime
     owner: str = ""
+    lease_s: float = 60.0
 
     def resources(self, model: str) -> Resources:
         return Resources(self.specs[model], self.settings, owner=self.owner)
@@ -46,17 +47,16 @@ class Installation:
     def alone_with(self, thing: Thing) -> AbstractContextManager[None]:
         """While nobody else trains what a thing belongs to, or moves what answers for its model.
 
-        What belongs to no model with a spec is nobody's work.
+        What belongs to no model is nobody's work.
 
         Raises:
             Busy: on entering; somebody is at work on it.
         """
-        if thing.model not in self.specs:
-            return nullcontext()
-        resources = self.resources(thing.model)
         if thing.training:
-            return holding(resources, f"training:{thing.training}", wait=False)
-        return deployment_lease(resources, wait=False)
+            return holding(self, training_subject(thing.training), wait=False)
+        if thing.model == NOBODY:
+            return nullcontext()
+        return holding(self, deployment_subject(thing.model), wait=False)
 
     @cached_property
     def ledger(self) -> Ledger:

@@ -166,11 +166,12 @@ def _open(
         why = f"these rows, spec and code were trained already ({before.state})"
         if before.judgement is not None:
             why += f": {before.judgement.reason}"
+        if before.state == "not_yet":
+            return _not_yet(resources, why, {"training": snapshot.key}, now)
         ledger.record_decision(
             snapshot.model, STAGE, "already_trained", why, {"training": snapshot.key}, now
         )
-        if before.state != "not_yet":
-            ledger.answer_requests(claim.request_ids, snapshot.key, before.state, why, now)
+        ledger.answer_requests(claim.request_ids, snapshot.key, before.state, why, now)
         log.info("%s: %s", snapshot.model, why)
         return None
     if before is None or before.snapshot.champion_version == snapshot.champion_version:
@@ -189,9 +190,9 @@ def _open(
 
 
 def _not_yet(
-    resources: Resources, why: str, counts: dict[str, int], now: dt.datetime
+    resources: Resources, why: str, facts: dict[str, Any], now: dt.datetime
 ) -> Snapshot | None:
-    details = {**counts, "standing": standing(resources)}
+    details = {**facts, "standing": standing(resources)}
     resources.ledger.record_decision(resources.model, STAGE, "not_yet", why, details, now)
     log.info("%s: not yet, %s", resources.model, why)
     return None

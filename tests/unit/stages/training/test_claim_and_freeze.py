@@ -5,6 +5,7 @@ import datetime as dt
 import polars as pl
 import pytest
 
+from include.evergreen.contracts import Judgement
 from include.evergreen.errors import InputError
 from include.evergreen.stages.training import frozen_rows
 from include.evergreen.stages.training.claim import Wanted, grantable_requests
@@ -96,6 +97,20 @@ def test_too_few_rows_since_the_champion_is_not_yet_and_is_not_tried_again_witho
     bike.ingest(rides("2011-04-05", "2011-06-01"))
     assert len(grantable_requests(bike.resources, now=dt.datetime.now(dt.UTC))) == 2
     assert bike.freeze(bike.claim()) is not None
+
+
+def test_rows_that_were_judged_not_yet_are_not_tried_again_without_others(bike, rides):
+    bike.change(training={"estimators": ["ridge"]}, retrain={"min_new_rows": 1})
+    bike.ingest(rides("2011-01-01", "2011-04-01"))
+    snapshot = bike.freeze(bike.claim())
+    now, ledger = dt.datetime.now(dt.UTC), bike.resources.ledger
+    ledger.record_judgement(snapshot.key, Judgement("not_yet", "the interval is too wide"), now)
+    assert bike.freeze(bike.claim()) is None
+    assert "trained already (not_yet): the interval is too wide" in bike.last_reason()
+    assert len(ledger.pending_requests("bike_demand")) == 1
+    assert grantable_requests(bike.resources, now=now) == []
+    bike.ingest(rides("2011-04-01", "2011-06-01"))
+    assert len(grantable_requests(bike.resources, now=now)) == 2
 
 
 def test_a_constant_target_is_not_yet(bike, rides):
