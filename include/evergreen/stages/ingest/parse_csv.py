@@ -18,6 +18,7 @@ import pyarrow as pa
 from pyarrow import csv
 
 from include.evergreen.errors import FileRefused
+from include.evergreen.spec import FileLimits
 from include.evergreen.stages.ingest.raw_batch import (
     LINE,
     ROW_NUMBER,
@@ -37,7 +38,7 @@ _RECORD_BYTES = 64 * 2**20
 
 
 def read_batches(
-    path: Path, uri: str, wanted: Sequence[str], max_columns: int
+    path: Path, uri: str, wanted: Sequence[str], limits: FileLimits
 ) -> tuple[list[str], Iterator[RawBatch]]:
     """The names in the header, and the rows in batches.
 
@@ -45,7 +46,7 @@ def read_batches(
         FileRefused: no header or one too long, duplicate names, not UTF-8, a quote that is never
             closed.
     """
-    _check_header(path, uri, max_columns)
+    _check_header(path, uri, limits.max_columns)
     leniently = csv.ParseOptions(newlines_in_values=True, invalid_row_handler=lambda _: "skip")
     with (
         _refusals(uri),

@@ -20,7 +20,7 @@ from include.evergreen.stages.ingest.raw_batch import LINE, ROW_NUMBER, RawBatch
 
 __all__ = ["LINE", "ROW_NUMBER", "ParsedFile", "RawBatch", "parse_file"]
 
-_Reader = Callable[[Path, str, Sequence[str], int], tuple[list[str], Iterator[RawBatch]]]
+_Reader = Callable[[Path, str, Sequence[str], FileLimits], tuple[list[str], Iterator[RawBatch]]]
 _READERS: dict[str, _Reader] = {
     "csv": parse_csv.read_batches,
     "jsonl": parse_jsonl.read_batches,
@@ -64,7 +64,7 @@ def parse_file(
             raise _too_many(uri, limits.max_rows)
         if size > limits.max_bytes:
             raise too_large(uri, limits.max_bytes)
-    columns, batches = _READERS[data_format](plain, uri, wanted, limits.max_columns)
+    columns, batches = _READERS[data_format](plain, uri, wanted, limits)
     return ParsedFile(columns, _counted(batches, uri, limits.max_rows))
 
 

@@ -16,6 +16,7 @@ import orjson
 import polars as pl
 
 from include.evergreen.errors import FileRefused
+from include.evergreen.spec import FileLimits
 from include.evergreen.stages.ingest.raw_batch import (
     LINE,
     ROW_NUMBER,
@@ -33,7 +34,7 @@ _EXAMINED_LINES = 1000
 
 
 def read_batches(
-    path: Path, uri: str, wanted: Sequence[str], max_columns: int
+    path: Path, uri: str, wanted: Sequence[str], limits: FileLimits
 ) -> tuple[list[str], Iterator[RawBatch]]:
     """The names seen in the first lines, and the rows in batches of the wanted columns.
 
@@ -41,7 +42,7 @@ def read_batches(
         FileRefused: the first line is no object, one holds a name twice, a line is endless, or
             the text is not UTF-8.
     """
-    names = _examine(path, uri, max_columns)
+    names = _examine(path, uri, limits.max_columns)
     return names, _rows(path, uri, wanted)
 
 

@@ -24,13 +24,11 @@ from include.evergreen.stages.ingest.file_content import too_large
 from include.evergreen.stages.ingest.parse_files import parse_file
 from include.evergreen.stages.ingest.quarantine_table import Origin
 from include.evergreen.stages.ingest.row_contract import RowContract
+from include.evergreen.stages.leases import renewing
 from include.evergreen.stages.resources import Resources
 
 log = logging.getLogger(__name__)
 
-_LEASE_S = 600.0
-#: Ingest manages far more a second; a claim on a large file lasts accordingly longer.
-_SLOWEST_BYTES_PER_S = 2_000_000
 _REFUSED = {
     "symlink": "is a symbolic link",
     "fifo": "is a FIFO",
@@ -94,19 +92,21 @@ class Intake:
         self, file: LandedFile, digest: str, content: Path | FileRefused
     ) -> FileOutcome | None:
         origin = Origin(file.uri, digest, file.kind, self.contract_digest, self.now)
-        lease_s = _LEASE_S + file.size_bytes / _SLOWEST_BYTES_PER_S
-        outcome = self.once(origin, lambda: self._ingest(origin, content), lease_s)
+        outcome = self.once(origin, lambda: self._ingest(origin, content))
         if outcome is not None:
             self.resources.ledger.acknowledge_landed(
                 self.resources.model, file.uri, file.fingerprint, digest, self.now
             )
         return outcome
 
-    def once(
-        self, origin: Origin, work: Callable[[], Taken], lease_s: float = _LEASE_S
-    ) -> FileOutcome | None:
-        """Do `work` under a claim, once ever for the file's digest and the contract's."""
+    def once(self, origin: Origin, work: Callable[[], Taken]) -> FileOutcome | None:
+        """Do `work` under a claim, once ever for the file's digest and the contract's.
+
+        The claim is renewed while the work goes on, however long the file is, and ends soon after
+        its process did: another run need not wait for long.
+        """
         ledger, model = self.resources.ledger, self.resources.model
+        lease_s = self.resources.lease_s
         key = (model, origin.digest, origin.contract_digest)
         claim = ledger.claim_file(*key, origin.uri, origin.kind, self.owner, self.now, lease_s)
         if claim.state == "busy":
@@ -114,7 +114,12 @@ class Intake:
             return None
         if claim.state == "known":
             return _known(origin, claim.outcome)
-        taken = work()
+        with renewing(
+            lambda: ledger.renew_file(*key, claim.fence, self.now, lease_s),
+            what=origin.uri,
+            lease_s=lease_s,
+        ):
+            taken = work()
         outcome = taken.outcome
         if outcome.rows_appended:
             details = {"rows": outcome.rows_appended, "uri": origin.uri, "kind": origin.kind}

@@ -73,6 +73,21 @@ def test_06_parquet_of_22_kb_that_unpacks_to_700_mb_in_one_row(zone, parquet_fil
     assert "16,777,216 are allowed" in reason
 
 
+def test_06_parquet_of_60_kb_whose_dictionary_unpacks_to_5_gb(zone, parquet_files, project_root):
+    rows = 5_000
+    others = {name: values * rows for name, values in a_row().items()}
+    texts = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), ["x" * 1_000_000])
+    table = pa.table(others | {"k": [f"k{i}" for i in range(rows)], "blob": texts})
+    pq.write_table(
+        table, zone.directory / "a.parquet", compression="zstd", write_statistics=False,
+        dictionary_pagesize_limit=2_000_000, store_schema=False,
+    )  # fmt: skip
+    assert (zone.directory / "a.parquet").stat().st_size < 60_000
+    (state, rule, reason), *_ = ingested_apart(zone, *parquet_files, project_root).values()
+    assert (state, rule) == ("quarantined", "too_large")
+    assert "4,294,967,296 bytes after decompression" in reason
+
+
 def test_20_a_million_categories(zone, csv_files, project_root, make_row):
     zone.contract(columns={"color": {"values": None}})
     rest = ",".join(make_row("x").split(",")[-2:])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime as dt
 import threading
+import time
 from collections.abc import Callable
 
 import polars as pl
@@ -12,6 +15,7 @@ from include.evergreen.adapters.lake import Append
 from include.evergreen.adapters.ledger import Ledger
 from include.evergreen.errors import FileStillGrowing
 from include.evergreen.stages.ingest import ingest
+from include.evergreen.stages.resources import Resources
 
 from .conftest import LATER
 
@@ -85,6 +89,40 @@ def test_two_runs_at_once_take_each_file_once(zone, good, make_row):
         run.join()
     zone.ingest()
     assert len(zone.keys) == len(set(zone.keys)) == 40
+
+
+def take(resources: Resources, owner: str, after_s: float) -> list[str]:
+    now = LATER + dt.timedelta(seconds=after_s)
+    files = ingest.discover_files(resources, now=now)
+    report = ingest.ingest_files(resources, files, owner=owner, now=now)
+    return [file.state for file in report.files]
+
+
+def test_a_file_whose_run_was_given_up_is_taken_by_another_within_a_minute(zone, good, monkeypatch):
+    zone.land("a.csv", good)
+    resources = zone.resources
+    with monkeypatch.context() as patch:
+        die_at(patch, Append, "commit", after=False)
+        with pytest.raises(Killed):
+            take(resources, "the dead", 0)
+    assert take(resources, "another", 55) == [], "it may still be at it"
+    assert take(resources, "another", 65) == ["appended"]
+
+
+def test_a_claim_lasts_as_long_as_the_work_does(zone, good, monkeypatch):
+    zone.land("a.csv", good)
+    resources = dataclasses.replace(zone.resources, lease_s=0.4)
+    append, seen = Append.commit, []
+
+    def slow(self):
+        time.sleep(1.5)
+        seen.extend(take(resources, "another", 1.5))
+        return append(self)
+
+    monkeypatch.setattr(Append, "commit", slow)
+    assert take(resources, "first", 0) == ["appended"]
+    assert seen == [], "nobody took it away"
+    assert len(zone.keys) == 20
 
 
 def test_a_mended_file_brings_only_the_rows_that_are_new(zone, good, make_row):
