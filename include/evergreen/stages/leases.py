@@ -115,7 +115,9 @@ def holding(
     held = _subjects.set((*_subjects.get(), subject))
     try:
         with (
-            _renewing(holder, lease, clock),
+            renewing(
+                lambda: ledger.renew_lease(lease, clock(), lease_s), what=subject, lease_s=lease_s
+            ),
             ledger.under_lease(lease),
             fenced(lambda: ledger.confirm_lease(lease, clock(), lease_s)),
         ):
@@ -153,19 +155,20 @@ def _take(holder: Holder, subject: str, clock: Clock, *, wait: bool) -> Lease:
 
 
 @contextmanager
-def _renewing(holder: Holder, lease: Lease, clock: Clock) -> Iterator[None]:
+def renewing(renew: Callable[[], object], *, what: str, lease_s: float) -> Iterator[None]:
+    """Call `renew` again and again during the block, until it says that the lease is lost."""
     done = threading.Event()
 
-    def renew() -> None:
-        while not done.wait(holder.lease_s / _RENEWALS):
+    def keep() -> None:
+        while not done.wait(lease_s / _RENEWALS):
             try:
-                holder.ledger.renew_lease(lease, clock(), holder.lease_s)
+                renew()
             except LeaseLost:
                 return  # said again, and acted upon, before the next effect
             except EvergreenError as error:
-                log.warning("The lease on %s could not be renewed: %s", lease.subject, error)
+                log.warning("The lease on %s could not be renewed: %s", what, error)
 
-    renewer = threading.Thread(target=renew, name=f"renew {lease.subject}", daemon=True)
+    renewer = threading.Thread(target=keep, name=f"renew {what}", daemon=True)
     renewer.start()
     try:
         yield
