@@ -11,6 +11,7 @@ from include.evergreen.adapters.runtime import Runtime
 from include.evergreen.contracts import BuiltImage, Check, RunningService, Verification
 from include.evergreen.errors import VerificationFailed, is_retryable
 from include.evergreen.policy import verification as policy
+from include.evergreen.spec import ServiceLevels
 from include.evergreen.stages.bundle import contract_of
 from include.evergreen.stages.deploy import golden
 from include.evergreen.stages.deploy.fetch_bundle import fetch_bundle
@@ -24,6 +25,7 @@ from include.evergreen.stages.resources import Resources
 
 log = logging.getLogger(__name__)
 
+LOAD_ROUNDS, LOAD_PAUSE_S = 3, 2.0
 _POLL_S = 0.05
 _LOG_LINES = 30
 _OK = 200
@@ -101,20 +103,30 @@ def _checks(
             policy.check_predictions("registered_artifact", served, own, deployment.tolerance),
             policy.check_refusals(send_malformed(probe, rows[0])),
         ]
-    levels = deployment.service_levels
-    load = run_load(
-        service.endpoint,
-        golden.request_body(rows[:1]),
-        connections=levels.connections,
-        seconds=levels.load_seconds,
-    )
-    checks += policy.check_load(
-        load, p99_ms=levels.p99_ms, min_requests_per_s=levels.min_requests_per_s
-    )
+    body = golden.request_body(rows[:1])
+    checks += _load_checks(service.endpoint, body, deployment.service_levels)
     for check in checks:
         word = "passed" if check.passed else "FAILED"
         log.info("%s %s: %s (required: %s)", check.name, word, check.seen, check.required)
     return tuple(checks)
+
+
+def _load_checks(endpoint: str, body: bytes, levels: ServiceLevels) -> tuple[Check, ...]:
+    """The load test. One that is only too slow is repeated, LOAD_ROUNDS in all: what else the
+    machine did meanwhile is no fault of the candidate, and a slow candidate is slow every time.
+    """
+    rounds = 1
+    while True:
+        load = run_load(endpoint, body, connections=levels.connections, seconds=levels.load_seconds)
+        checks = policy.check_load(
+            load, p99_ms=levels.p99_ms, min_requests_per_s=levels.min_requests_per_s, rounds=rounds
+        )
+        is_slow = load.requests > 0 and load.failures == 0
+        if all(check.passed for check in checks) or not is_slow or rounds == LOAD_ROUNDS:
+            return checks
+        log.info("Round %d of %d was too slow: %s", rounds, LOAD_ROUNDS, load)
+        rounds += 1
+        time.sleep(LOAD_PAUSE_S)
 
 
 def _wait_healthy(
