@@ -17,7 +17,7 @@ import requests as http
 from include.evergreen.errors import EvergreenError
 from include.evergreen.stages.bundle import PARITY, load_predictor
 from include.evergreen.stages.resources import Resources
-from tests.chaos.facts import query
+from tests.chaos import databases
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ class Look:
         return self.resources.settings.home
 
     def ledger(self, sql: str) -> list[tuple]:
-        return query(self.home / "ledger.db", sql)
+        return databases.ledger(self.resources, sql)
 
     def mlflow(self, sql: str) -> list[tuple]:
-        return query(self.home / "mlflow" / "mlflow.db", sql)
+        return databases.mlflow(self.resources, sql)
 
     def is_over(self, when: dt.datetime) -> bool:
         """Whether something that was last touched then has had its grace."""
@@ -194,6 +194,7 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def _moment(text: str) -> dt.datetime:
-    found = dt.datetime.fromisoformat(text)
+def _moment(said: str | dt.datetime) -> dt.datetime:
+    """A time as SQLite (a text) or PostgreSQL says it."""
+    found = dt.datetime.fromisoformat(said) if isinstance(said, str) else said
     return found.replace(tzinfo=dt.UTC) if found.tzinfo is None else found

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
+from include.evergreen.adapters.lake.storage import Storage
 from include.evergreen.model_code import predictor
 from include.evergreen.stages.ingest.landed import pending_files
 from tests.chaos.checker import Look, Rule
@@ -45,19 +48,20 @@ def rows_come_once(look: Look) -> Iterator[str]:
 def tables_are_whole(look: Look) -> Iterator[str]:
     """Every file that a table names is there and can be read; others are nobody's."""
     for table in ROW:
-        folder = look.home / "lake" / look.resources.model / table
-        if not folder.is_dir():
-            continue
+        place = look.resources.lake._table(look.resources.model, table)
         try:
-            named = {Path(uri).name for uri in DeltaTable(str(folder)).file_uris()}
+            if not DeltaTable.is_deltatable(place.uri, storage_options=place.delta_options):
+                continue
+            handle = DeltaTable(place.uri, storage_options=place.delta_options)
+            named = {Path(uri).name for uri in handle.file_uris()}
             read_table(look.resources, table)
         except (Unreadable, DeltaError) as error:
             yield f"table '{table}' cannot be read: {error}"
             continue
-        for path in folder.iterdir():
-            left = path.is_file() and path.name not in named and look.is_old(path)
+        for name, changed in _files(place):
+            left = name not in named and look.is_over(changed)
             if left and table != "quarantine":  # maintain touches nothing of that table
-                yield f"{path.name} lies in table '{table}', and no commit names it"
+                yield f"{name} lies in table '{table}', and no commit names it"
     for path in (look.home / "lake").rglob("*.tmp"):
         if look.is_old(path):
             yield f"{path.relative_to(look.home)} was never finished"
@@ -99,8 +103,8 @@ def files_are_whole(look: Look) -> Iterator[str]:
         if not whole and look.is_old(folder):
             yield f"{folder.relative_to(home)} is half a report"
     for folder in settings.services_dir.glob("*/v*/bundle"):
-        image = look.ledger("SELECT image FROM evergreen_images")
-        known = {json.loads(row[0])["reference"]: json.loads(row[0]) for row in image}
+        images = [_document(row[0]) for row in look.ledger("SELECT image FROM evergreen_images")]
+        known = {image["reference"]: image for image in images}
         recorded = known.get(str(folder.parent))
         if recorded is None:
             if look.is_old(folder):
@@ -119,6 +123,23 @@ RULES: tuple[Rule, ...] = (
     nothing_is_left_in_the_way,
     files_are_whole,
 )
+
+
+def _files(place: Storage) -> Iterator[tuple[str, dt.datetime]]:
+    """What lies right inside a place of the lake, and when it was written."""
+    if place.is_local:
+        for path in Path(place.uri).iterdir():
+            if path.is_file():
+                yield path.name, dt.datetime.fromtimestamp(path.stat().st_mtime, dt.UTC)
+        return
+    for key, written in place._objects():
+        if "/" not in key:
+            yield key, written
+
+
+def _document(said: str | dict[str, Any]) -> dict[str, Any]:
+    """A document as SQLite (a text) or PostgreSQL says it."""
+    return json.loads(said) if isinstance(said, str) else said
 
 
 def _read(look: Look, table: str) -> pl.DataFrame | None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import sqlite3
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from include.evergreen.stages.resources import Resources
+from tests.chaos import databases
 
 #: What makes a row of each table the same row.
 ROW = {
@@ -73,32 +71,18 @@ def ledger_facts(resources: Resources) -> dict[str, Any]:
         "looks": "SELECT DISTINCT verdict FROM evergreen_drift_reports",
     }
     return {
-        name: sorted(map(list, query(resources.settings.home / "ledger.db", sql)), key=repr)
+        name: sorted(map(list, databases.ledger(resources, sql)), key=repr)
         for name, sql in queries.items()
     }
 
 
 def registry_facts(resources: Resources) -> dict[str, Any]:
-    database = resources.settings.home / "mlflow" / "mlflow.db"
-    versions = query(
-        database,
+    versions = databases.mlflow(
+        resources,
         "SELECT version, value FROM model_version_tags WHERE key = 'evergreen.training_key'",
     )
-    aliases = query(database, "SELECT alias, version FROM registered_model_aliases")
+    aliases = databases.mlflow(resources, "SELECT alias, version FROM registered_model_aliases")
     return {"versions": sorted(map(list, versions)), "aliases": sorted(map(list, aliases))}
-
-
-def query(database: Path, sql: str) -> list[tuple[Any, ...]]:
-    """Rows of a SQLite file; none where it, or the table, is not there yet."""
-    if not database.exists():
-        return []
-    with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
-        try:
-            return connection.execute(sql).fetchall()
-        except sqlite3.OperationalError as error:
-            if "no such table" in str(error):
-                return []
-            raise
 
 
 def duplicated(frame: pl.DataFrame, names: list[str]) -> int:
