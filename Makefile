@@ -71,20 +71,25 @@ run: $(STAMP) ## Put DATA into MODEL's landing zone and watch until it is in sta
 down: $(STAMP) ## Stop Airflow, MLflow and the served models; all data stays
 	@$(RUN) include.evergreen.cli.stack down
 
-# A process for each part: after two thousand tests in one, a thread of a native library crashed it,
-# and with it the report of what had failed. Every folder below tests/ is a part, or in one.
+# A process for each part, for after two thousand tests in one a native library's thread crashed it.
+# Every folder below tests/ is a part, or in one. Those that run a whole Airflow run alone.
+ALONE := tests/end_to_end tests/chaos/storm tests/fuzz
+TWO := $(filter-out $(ALONE) tests/__pycache__ tests/chaos tests/unit,$(patsubst %/,%,$(wildcard tests/*/)))
 test: $(STAMP) ## All tests: unit, DAGs, containers, end to end
 	@status=0; \
-	if [ -n '$(TESTS)' ]; then $(RUN) pytest $(TESTS) || status=$$?; \
+	part() { printf -- '-- pytest %s\n' "$$*"; $(RUN) pytest "$$@" || status=$$?; }; \
+	if [ -n '$(TESTS)' ]; then part $(TESTS); \
 	else \
-	    for folder in $(filter-out tests/__pycache__ tests/unit,$(patsubst %/,%,$(wildcard tests/*/))) \
+	    for folder in $(TWO) 'tests/chaos --ignore=tests/chaos/storm' \
 	            tests/unit/stages 'tests/unit --ignore=tests/unit/stages'; do \
-	        printf -- '-- pytest %s\n' "$$folder"; \
-	        $(RUN) pytest $$folder || status=$$?; \
+	        part -n 2 --dist loadfile $$folder; \
 	    done; \
+	    for folder in $(ALONE); do part $$folder; done; \
 	fi; exit $$status
 
-chaos: $(STAMP) ## Kill a task at every failpoint there is, and check what is left; an hour. CHAOS_SEED=
+# CHAOS_SEED=, CHAOS_EPISODES=: the first seed and the number of storms; CHAOS_REPORT=, CHAOS_HISTORY=:
+# the file for the figures and the folder for what was done when.
+chaos: $(STAMP) ## A death at every failpoint, then 100 seeded storms, and check what is left; hours
 	@$(RUN) pytest -n 0 -s -m chaos tests/chaos
 
 fuzz: $(STAMP) ## Throw bytes at the readers of landed files: a minute each, or FUZZ_SECONDS=

@@ -17,9 +17,11 @@ START_TIMEOUT_S = 180
 class MlflowServer:
     """MLflow on SQLite under `folder`, as `make up` starts it; up when the constructor returns."""
 
-    def __init__(self, folder: Path, log: Path) -> None:
+    def __init__(self, folder: Path, log: Path, also_at: int | None = None) -> None:
+        """`also_at` is the port of a proxy, under which clients know it too."""
         folder.mkdir(parents=True)
         port = free_port()
+        hosts = ",".join(f"127.0.0.1:{known}" for known in (port, also_at) if known)
         self.url = f"http://127.0.0.1:{port}"
         with log.open("ab") as said:
             self._process = subprocess.Popen(
@@ -28,7 +30,7 @@ class MlflowServer:
                     *("--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
                     *("--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"),
                     *("--serve-artifacts", "--artifacts-destination", str(folder / "artifacts")),
-                    *("--allowed-hosts", f"127.0.0.1:{port}"),
+                    *("--allowed-hosts", hosts),
                 ],
                 env={
                     **os.environ,

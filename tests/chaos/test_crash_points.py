@@ -33,7 +33,7 @@ NOT_IN_THE_LOOP = {
     "ledger.orphaned_trials": "no stage asks for it: the study itself knows its running trials",
     "ledger.postpone_landed": "a file that may not be read",
     "ledger.release_tickets": _AFTER_A_DEATH,
-    "ledger.renew_file": "no stage asks for it: a claim is as long as its file is large",
+    "ledger.renew_file": "a file of more than fifteen seconds",
     "ledger.renew_lease": "a task of more than fifteen seconds",
     "ledger.renew_ticket": "a trial of more than fifteen seconds",
     "registry.download_folder": "a judge on another machine than the fit",
@@ -54,7 +54,7 @@ NOT_IN_THE_LOOP = {
     "studies.prune": "a hopeless trial",
 }
 #: Passed by a loop on a busy machine.
-TIMED = {"ledger.renew_lease", "ledger.renew_ticket"}
+TIMED = {"ledger.renew_file", "ledger.renew_lease", "ledger.renew_ticket"}
 
 
 def seed() -> int:
@@ -86,7 +86,8 @@ def report(verdicts: list[Verdict]) -> None:
     """Figures for docs/reliability.md, where `CHAOS_REPORT` names a file."""
     if not os.environ.get("CHAOS_REPORT"):
         return
-    document = {
+    path = Path(os.environ["CHAOS_REPORT"])
+    document = (json.loads(path.read_text()) if path.exists() else {}) | {
         "at": time.strftime("%Y-%m-%d"),
         "cases": len(verdicts),
         "broken": sum(bool(v.broken) for v in verdicts),
@@ -100,7 +101,7 @@ def report(verdicts: list[Verdict]) -> None:
             for v in verdicts
         ],
     }
-    Path(os.environ["CHAOS_REPORT"]).write_text(json.dumps(document, indent=1))
+    path.write_text(json.dumps(document, indent=1))
 
 
 def test_every_effect_is_in_the_loop_or_it_is_said_why_not(recording: Recording) -> None:

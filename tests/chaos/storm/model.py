@@ -1,0 +1,58 @@
+"""The storm's model: rides obey another law every episode, so that there is a retrain to win."""
+
+from __future__ import annotations
+
+import copy
+import random
+from typing import Any
+
+import polars as pl
+
+from tests.chaos import rides
+
+MODEL = rides.MODEL
+#: A law is this far from its neighbours, in minutes; the noise is 3.
+_JUMP = (150.0, 400.0)
+
+
+def spec(landing: str, labels: str, runtime: str) -> dict[str, Any]:
+    """Two quick trials by two workers, a monitor that looks every minute, no brake on trainings."""
+    document = copy.deepcopy(rides.SPEC)
+    document["data"]["landing"] = landing
+    document["data"]["labels"]["landing"] = labels
+    document["data"]["columns"]["law"] = {"type": "float"}
+    document["training"]["estimators"] = ["hist_gradient_boosting"]
+    document["training"]["budget"] = {"trials": 2, "seconds": 60, "workers": 2}
+    document["gates"] = {"min_improvement": 0.05}
+    document["retrain"] = {"daily_trainings": 1000, "max_rejections": 1000}
+    document["deployment"]["runtime"] = runtime
+    document["monitoring"] = {"min_rows": 1_000_000, "schedule": "* * * * *"}
+    return document
+
+
+class Laws:
+    """Batches of rides in the order they happened, and the law of each episode."""
+
+    def __init__(self) -> None:
+        self.batches = 0
+        self.law = 0
+        self._level = 100.0
+
+    def change(self, rng: random.Random) -> None:
+        """From now on rides take another time."""
+        self.law += 1
+        self._level += rng.choice((-1, 1)) * rng.uniform(*_JUMP)
+        self._level = abs(self._level) + 50.0
+
+    def batch(self) -> pl.DataFrame:
+        """The next ten days of rides, hour by hour."""
+        frame = rides.rides(self.batches)
+        self.batches += 1
+        return frame.with_columns(
+            pl.lit(float(self.law)).alias("law"),
+            (self._level + pl.col("temperature") * 0.1 + pl.col("minutes") % 5).alias("minutes"),
+        )
+
+    def requests(self, n_rows: int) -> list[dict[str, Any]]:
+        """Rows as a client asks about them now."""
+        return [{**row, "law": float(self.law)} for row in rides.requests(0, n_rows)]

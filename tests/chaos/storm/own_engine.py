@@ -1,0 +1,159 @@
+"""A container engine that only one test uses, and may therefore stop, kill and start again."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from docker.errors import DockerException
+
+import docker
+from include.evergreen import settings as evergreen_settings
+from include.evergreen.adapters.runtime.docker_images import (
+    OFFICIAL_BASE,
+    RECIPE_LABEL,
+    SERVING_DIR,
+    STAND_IN_BASE,
+    ServingImages,
+    recipe_digest,
+)
+
+_START_S = 60
+#: A bridge of its own: told to have none, dockerd takes away docker0, which the machine's own
+#: engine needs. Services publish their ports on loopback through the engine's own proxy, so it
+#: needs no firewall rules.
+_BRIDGE, _ADDRESS = "evergreen-storm", "10.213.254.1/24"
+_OPTIONS = (
+    *(f"--bridge={_BRIDGE}", "--iptables=false", "--ip6tables=false", "--ip-masq=false"),
+    *("--default-address-pool", "base=10.213.0.0/16,size=24"),
+    *("--containerd-namespace", "evergreen-storm"),
+    *("--containerd-plugins-namespace", "evergreen-storm-plugins"),
+)
+
+
+class OwnEngine:
+    """Has the base image and the serving image, and nothing else."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="evergreen-engine-"))  # a socket's path is short
+        self.url = f"unix://{self.folder / 'docker.sock'}"
+        self.down = threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Returns when it answers."""
+        folder = self.folder
+        _make_bridge()
+        with (folder / "dockerd.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [
+                    *("dockerd", "--host", self.url, "--pidfile", str(folder / "pid")),
+                    *("--data-root", str(folder / "data"), "--exec-root", str(folder / "exec")),
+                    *_OPTIONS,
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + _START_S
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"dockerd does not start:\n{self._log()}")
+            time.sleep(0.1)
+        self.down.clear()
+
+    def load(self) -> None:
+        """Take over the base image of the machine's engine, without a registry, and the serving
+        image if it is there; else it is built here.
+        """
+        recipe = f"{RECIPE_LABEL}={recipe_digest(SERVING_DIR)}"
+        theirs = docker.APIClient(timeout=300)
+        bases = (os.environ.get("EVERGREEN_BASE_IMAGE"), OFFICIAL_BASE, STAND_IN_BASE)
+        wanted = [tag for base in bases if base for tag in _tags(theirs.images(base))]
+        wanted += _tags(theirs.images(filters={"label": recipe}))
+        command = ["docker", "save", *wanted]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as save:
+            subprocess.run(
+                ["docker", "--host", self.url, "load", "--quiet"],
+                stdin=save.stdout,
+                stdout=subprocess.DEVNULL,
+                check=True,
+            )
+
+        settings = evergreen_settings.load({"EVERGREEN_HOME": str(self.folder / "home")})
+        ServingImages(settings, docker.APIClient(base_url=self.url, timeout=300)).serving()
+
+    def restart(self, *, kill: bool) -> None:
+        """End it, with SIGKILL or in order, and start it; containers come back as told to."""
+        self.down.set()
+        assert self._process is not None
+        if kill:
+            self._process.kill()
+        else:
+            self._process.terminate()
+        self._process.wait(60)
+        (self.folder / "pid").unlink(missing_ok=True)
+        self.start()
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(DockerException, OSError):
+            return bool(docker.APIClient(base_url=self.url, timeout=5).ping())
+        return False
+
+    def _log(self) -> str:
+        return "\n".join((self.folder / "dockerd.log").read_text().splitlines()[-20:])
+
+    def close(self) -> None:
+        """No container, no process and no file of it is left."""
+        if self._process is not None and self._process.poll() is None:
+            with contextlib.suppress(DockerException, OSError):
+                client = docker.APIClient(base_url=self.url, timeout=30)
+                for container in client.containers(all=True):
+                    client.remove_container(container["Id"], force=True)
+            self._process.terminate()
+            self._process.wait(60)
+        self._unmount()
+        subprocess.run(["ip", "link", "delete", _BRIDGE], check=False)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _unmount(self) -> None:
+        mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+        for place in sorted((m for m in mounts if m.startswith(str(self.folder))), reverse=True):
+            subprocess.run(["umount", "-l", place], check=False)
+
+
+def _make_bridge() -> None:
+    if Path(f"/sys/class/net/{_BRIDGE}").exists():
+        return
+    for command in (
+        ("link", "add", _BRIDGE, "type", "bridge"),
+        ("address", "add", _ADDRESS, "dev", _BRIDGE),
+        ("link", "set", _BRIDGE, "up"),
+    ):
+        subprocess.run(["ip", *command], check=True)
+
+
+def _tags(images: list[dict[str, Any]]) -> list[str]:
+    return [tag for image in images for tag in image.get("RepoTags") or ()]
+
+
+def missing() -> str:
+    """Why no engine of one's own can be had here; empty where it can."""
+    if os.geteuid() != 0:
+        return "dockerd needs root"
+    for command in ("dockerd", "ip"):
+        if shutil.which(command) is None:
+            return f"{command} is not installed"
+    try:
+        docker.APIClient(timeout=10).ping()
+    except (DockerException, OSError) as error:
+        return f"no engine to take the base image from: {error}"
+    return ""
