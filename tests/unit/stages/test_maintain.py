@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from include.evergreen import settings as evergreen_settings
-from include.evergreen.errors import InputError, MaintenanceIncomplete
+from include.evergreen.errors import InputError, MaintenanceIncomplete, SettingsError
 from include.evergreen.stages.maintain import maintain as stage
 from include.evergreen.stages.maintain.folders import FoldersPart
 from include.evergreen.stages.maintain.maintain import Outcome, maintain
@@ -129,6 +129,17 @@ def test_what_somebody_works_on_is_left_to_them(world: World) -> None:
     assert left == {"deployment", "service", "image", "spool", "report", "work", "table_files"}
     ledger.release_lease(lease, dt.datetime.now(dt.UTC))
     assert named(maintain(world.house(), dry_run=False)) == world.litter - named(outcome)
+
+
+def test_beside_an_empty_ledger_nothing_that_serves_is_touched(world: World) -> None:
+    before = [(service, world.runtime.state(service)) for service in world.runtime.find()]
+    other = f"sqlite:///{world.settings.home}/other.db"
+    empty = dataclasses.replace(world.settings, ledger_url=other)
+    house = dataclasses.replace(world.house(), settings=empty)
+    assert len(before) > 1
+    with pytest.raises(SettingsError, match=r"there are \d services of ours.* Nothing was touched"):
+        maintain(house, dry_run=False)
+    assert [(s, world.runtime.state(s)) for s in world.runtime.find()] == before
 
 
 def test_a_model_without_a_spec_may_be_worked_on_too(world: World) -> None:

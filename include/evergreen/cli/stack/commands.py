@@ -91,7 +91,7 @@ def status(settings: Settings, say: Say) -> bool:
 
 
 def clean(settings: Settings, say: Say) -> None:
-    """`down`, then the home folder is gone, with the containers it had.
+    """`down`, then the home folder is gone, with the containers and images it had.
 
     Raises:
         SettingsError: the folder does not look like a home of Evergreen; nothing was deleted.

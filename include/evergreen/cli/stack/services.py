@@ -7,10 +7,14 @@ import datetime as dt
 import logging
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from include.evergreen.contracts import RunningService
 from include.evergreen.errors import EvergreenError, SettingsError, Unavailable
 from include.evergreen.settings import Settings
+
+if TYPE_CHECKING:
+    from include.evergreen.adapters.runtime import Runtime
 
 GRACE_S = 10.0
 
@@ -67,18 +71,28 @@ def stop_all(settings: Settings) -> int:
 
 
 def remove_all(settings: Settings) -> int:
-    """Remove every served model of this home. How many there were."""
-    return _each(settings, remove=True)
+    """Remove every served model of this home, and its images. How many were served."""
+    count = _each(settings, remove=True)
+    for runtime in _runtimes(settings):
+        for image in runtime.images():
+            if image.ours:
+                with contextlib.suppress(EvergreenError):  # a container of somebody else's is on it
+                    runtime.discard(image.reference)
+    return count
+
+
+def _runtimes(settings: Settings) -> list[Runtime]:
+    from include.evergreen.adapters.runtime import open_runtime
+
+    found: list[Runtime] = [open_runtime("process", settings)]
+    with contextlib.suppress(Unavailable, SettingsError):  # no engine here: no container of ours
+        found.append(open_runtime("docker", settings))
+    return found
 
 
 def _each(settings: Settings, *, remove: bool) -> int:
-    from include.evergreen.adapters.runtime import Runtime, open_runtime
-
     count = 0
-    runtimes: list[Runtime] = [open_runtime("process", settings)]
-    with contextlib.suppress(Unavailable, SettingsError):  # no engine here: no container of ours
-        runtimes.append(open_runtime("docker", settings))
-    for runtime in runtimes:
+    for runtime in _runtimes(settings):
         services: list[RunningService] = runtime.find()
         for service in services:
             if remove:

@@ -74,20 +74,14 @@ def maintain(installation: Installation, *, dry_run: bool, model: str | None = N
 
 
 def _refuse_empty_ledger(installation: Installation) -> None:
-    """An empty ledger beside services or images of ours is not the ledger they were made under."""
+    """An empty ledger beside services of ours is not the ledger they were started under."""
     if installation.ledger.models():
         return
     standing = [service.name for runtime in installation.runtimes for service in runtime.find()]
-    standing += [
-        image.reference
-        for runtime in installation.runtimes
-        for image in runtime.images()
-        if image.ours
-    ]
     if standing:
         raise SettingsError(
-            f"The ledger is empty, and yet there are {len(standing)} services and images of ours, "
-            f"such as {standing[0]}: this is not the ledger they were made under. Nothing was "
+            f"The ledger is empty, and yet there are {len(standing)} services of ours, "
+            f"such as {standing[0]}: this is not the ledger they were started under. Nothing was "
             "touched. See that the connection evergreen_ledger (or EVERGREEN_LEDGER_URL) is there."
         )
 
