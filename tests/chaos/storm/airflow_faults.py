@@ -14,6 +14,8 @@ from tests.chaos.storm.place import Place
 
 #: A task to kill, or to clear while it runs, is waited for so long.
 _TASK_WITHIN_S = 30.0
+#: An event to drop, likewise.
+_EVENT_WITHIN_S = 30.0
 
 
 def duplicate_events(place: Place, rng: Random) -> dict[str, Any]:
@@ -48,9 +50,10 @@ def drop_events(place: Place, rng: Random) -> dict[str, Any]:
 
 
 def _drop_for(place: Place, seconds: float) -> list[str]:
+    """For so long, and until there was one to drop."""
     gone: list[str] = []
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    began = time.monotonic()
+    while (waited := time.monotonic() - began) < seconds or (not gone and waited < _EVENT_WITHIN_S):
         gone += place.airflow.drop_events()
         time.sleep(0.02)
     return gone

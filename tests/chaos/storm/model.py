@@ -26,6 +26,7 @@ def spec(landing: str, labels: str, runtime: str) -> dict[str, Any]:
     document["gates"] = {"min_improvement": 0.05}
     document["retrain"] = {"daily_trainings": 1000, "max_rejections": 1000}
     document["deployment"]["runtime"] = runtime
+    document["deployment"]["service_levels"]["load_seconds"] = 1.0  # a full machine answers some
     document["monitoring"] = {"min_rows": 1_000_000, "schedule": "* * * * *"}
     return document
 
@@ -50,7 +51,7 @@ class Laws:
         self.batches += 1
         return frame.with_columns(
             pl.lit(float(self.law)).alias("law"),
-            (self._level + pl.col("temperature") * 0.1 + pl.col("minutes") % 5).alias("minutes"),
+            (self._level + pl.col("temperature") * 5 + pl.col("minutes") % 3).alias("minutes"),
         )
 
     def requests(self, n_rows: int) -> list[dict[str, Any]]:
