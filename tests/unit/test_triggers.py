@@ -273,7 +273,7 @@ def s3() -> Iterator[str]:
 def test_an_s3_prefix_is_watched(s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     access = {"ENDPOINT_URL": s3, "ACCESS_KEY": "a", "SECRET_KEY": "b", "REGION": "us-east-1"}
     environ = {f"EVERGREEN_S3_{name}": value for name, value in access.items()}
-    world = World(tmp_path / "home", "s3://rides/in/", **environ)
+    world = World(tmp_path / "home", "s3://watched-rides/in/", **environ)
     use(world.settings, monkeypatch)
     client = boto3.client(
         "s3",
@@ -282,14 +282,14 @@ def test_an_s3_prefix_is_watched(s3: str, tmp_path: Path, monkeypatch: pytest.Mo
         aws_secret_access_key="b",
         region_name="us-east-1",
     )
-    client.create_bucket(Bucket="rides")
+    client.create_bucket(Bucket="watched-rides")
 
     def land() -> None:
         for index in range(3):
-            client.put_object(Bucket="rides", Key=f"in/{index}.csv", Body=b"k,x,y\n1,2,3\n")
+            client.put_object(Bucket="watched-rides", Key=f"in/{index}.csv", Body=b"k,x,y\n1,2,3\n")
 
     events = world.events(5, (1, land))
     assert sum(event["files"] for event in events[-1:]) == 3
-    assert events[-1]["newest"].startswith("s3://rides/in/")
+    assert events[-1]["newest"].startswith("s3://watched-rides/in/")
     assert world.ingest() == 3
     assert world.events(1.5) == []
