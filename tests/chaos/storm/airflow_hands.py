@@ -107,6 +107,11 @@ class AirflowHands:
                     return dag_id, run.run_id, rng.choice(tasks)
         return None
 
+    def pause(self) -> None:
+        """The model's DAGs start nothing from now on."""
+        for dag_id in DAGS:
+            self._api._call("PATCH", f"/dags/{quote(dag_id)}", {"is_paused": True})
+
     def states(self, task_id: str) -> list[str]:
         """In which state each try of a task of this name stands that is not over."""
         with self._database() as database:

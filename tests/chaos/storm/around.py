@@ -62,8 +62,13 @@ def restart_engine(place: Place, rng: Random) -> dict[str, Any]:
     met = time.monotonic() < deadline
     time.sleep(rng.uniform(0.0, 0.6))
     kill = rng.random() < 0.5
-    place.engine.restart(kill=kill)
-    return {"during": task if met else "no deploy", "signal": "SIGKILL" if kill else "SIGTERM"}
+    down_s = rng.uniform(0, 4)
+    place.engine.restart(kill=kill, after_s=down_s)
+    return {
+        "during": task if met else "no deploy",
+        "signal": "SIGKILL" if kill else "SIGTERM",
+        "down_s": round(down_s, 1),
+    }
 
 
 FAULTS: dict[str, Fault] = {

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 from docker.errors import DockerException
 
 import docker
@@ -27,12 +28,11 @@ from include.evergreen.adapters.runtime.docker_images import (
 
 _START_S = 60
 #: A bridge of its own: told to have none, dockerd takes away docker0, which the machine's own
-#: engine needs. Services publish their ports on loopback through the engine's own proxy, so it
-#: needs no firewall rules.
+#: engine needs, and told of address pools it does so at each restart. Services publish their ports
+#: on loopback through the engine's own proxy, so it needs no firewall rules.
 _BRIDGE, _ADDRESS = "evergreen-storm", "10.213.254.1/24"
 _OPTIONS = (
     *(f"--bridge={_BRIDGE}", "--iptables=false", "--ip6tables=false", "--ip-masq=false"),
-    *("--default-address-pool", "base=10.213.0.0/16,size=24"),
     *("--containerd-namespace", "evergreen-storm"),
     *("--containerd-plugins-namespace", "evergreen-storm-plugins"),
 )
@@ -91,8 +91,8 @@ class OwnEngine:
         settings = evergreen_settings.load({"EVERGREEN_HOME": str(self.folder / "home")})
         ServingImages(settings, docker.APIClient(base_url=self.url, timeout=300)).serving()
 
-    def restart(self, *, kill: bool) -> None:
-        """End it, with SIGKILL or in order, and start it; containers come back as told to."""
+    def restart(self, *, kill: bool, after_s: float) -> None:
+        """End it, with SIGKILL or in order, and start it later; containers come back as told to."""
         self.down.set()
         assert self._process is not None
         if kill:
@@ -101,7 +101,19 @@ class OwnEngine:
             self._process.terminate()
         self._process.wait(60)
         (self.folder / "pid").unlink(missing_ok=True)
+        self._end_containerd()
+        time.sleep(after_s)
         self.start()
+
+    def _end_containerd(self) -> None:
+        """What a killed engine leaves of it; where nobody reaps it, the next waits for a zombie."""
+        noted = self.folder / "exec" / "containerd" / "containerd.pid"
+        with contextlib.suppress(psutil.Error, OSError, ValueError):
+            found = psutil.Process(int(noted.read_text()))
+            if str(self.folder) in " ".join(found.cmdline()):
+                found.kill()
+                found.wait(10)
+        noted.unlink(missing_ok=True)
 
     def _answers(self) -> bool:
         with contextlib.suppress(DockerException, OSError):
