@@ -8,18 +8,15 @@ from typing import TYPE_CHECKING
 
 from include.evergreen.settings import Settings
 from include.evergreen.spec import ModelSpec
+from include.evergreen.stages.stores import Stores
 
 if TYPE_CHECKING:
-    from include.evergreen.adapters.lake import Lake
     from include.evergreen.adapters.landing import Landing
-    from include.evergreen.adapters.ledger import Ledger
-    from include.evergreen.adapters.registry import Registry
     from include.evergreen.adapters.runtime import Runtime
-    from include.evergreen.adapters.studies import Studies
 
 
 @dataclass(frozen=True)
-class Resources:
+class Resources(Stores):
     """Opens each adapter once, on first use, so that a task pays only for what it touches.
 
     `owner` is in whose name leases are taken: the Airflow run, so that a retry takes its own anew;
@@ -36,18 +33,6 @@ class Resources:
         return self.spec.model
 
     @cached_property
-    def ledger(self) -> Ledger:
-        from include.evergreen.adapters.ledger import open_ledger
-
-        return open_ledger(self.settings.ledger_url)
-
-    @cached_property
-    def lake(self) -> Lake:
-        from include.evergreen.adapters.lake import Lake
-
-        return Lake(self.settings)
-
-    @cached_property
     def landing(self) -> Landing:
         from include.evergreen.adapters.landing import open_landing
 
@@ -60,18 +45,6 @@ class Resources:
 
         uri = self.spec.labels_uri(self.settings)
         return open_landing(uri, self.settings) if uri else None
-
-    @cached_property
-    def registry(self) -> Registry:
-        from include.evergreen.adapters.registry import Registry
-
-        return Registry(self.settings)
-
-    @cached_property
-    def studies(self) -> Studies:
-        from include.evergreen.adapters.studies import Studies
-
-        return Studies(self.settings)
 
     @cached_property
     def runtime(self) -> Runtime:

@@ -16,13 +16,10 @@ from include.evergreen.settings import Settings
 from include.evergreen.spec import ModelSpec
 from include.evergreen.stages.leases import deployment_subject, holding, training_subject
 from include.evergreen.stages.resources import Resources
+from include.evergreen.stages.stores import Stores
 
 if TYPE_CHECKING:
-    from include.evergreen.adapters.lake import Lake
-    from include.evergreen.adapters.ledger import Ledger
-    from include.evergreen.adapters.registry import Registry
     from include.evergreen.adapters.runtime import Runtime
-    from include.evergreen.adapters.studies import Studies
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +28,7 @@ NOBODY = ""
 
 
 @dataclass(frozen=True)
-class Installation:
+class Installation(Stores):
     """All models of an installation, the rules and the clock of one run over them."""
 
     settings: Settings
@@ -57,30 +54,6 @@ class Installation:
         if thing.model == NOBODY:
             return nullcontext()
         return holding(self, deployment_subject(thing.model), wait=False)
-
-    @cached_property
-    def ledger(self) -> Ledger:
-        from include.evergreen.adapters.ledger import open_ledger
-
-        return open_ledger(self.settings.ledger_url)
-
-    @cached_property
-    def lake(self) -> Lake:
-        from include.evergreen.adapters.lake import Lake
-
-        return Lake(self.settings)
-
-    @cached_property
-    def registry(self) -> Registry:
-        from include.evergreen.adapters.registry import Registry
-
-        return Registry(self.settings)
-
-    @cached_property
-    def studies(self) -> Studies:
-        from include.evergreen.adapters.studies import Studies
-
-        return Studies(self.settings)
 
     @cached_property
     def runtimes(self) -> list[Runtime]:

@@ -6,15 +6,13 @@ running, and nothing else: its ticket goes to another, or to its own next try.
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import logging
 import math
-import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,6 +21,7 @@ import numpy as np
 from include.evergreen.adapters.studies import Study, Trial
 from include.evergreen.contracts import Snapshot
 from include.evergreen.errors import ArtifactRefused, EvergreenError, LeaseLost
+from include.evergreen.stages.leases import renewing
 from include.evergreen.stages.resources import Resources
 from include.evergreen.stages.training import scoring
 from include.evergreen.stages.training.charging import charging
@@ -40,7 +39,6 @@ log = logging.getLogger(__name__)
 
 #: A dead worker's ticket is free again after this long, or as soon as its own next try starts.
 LEASE_S = 60.0
-_RENEWALS = 4
 _LAST = ("complete", "pruned", "failed")
 
 
@@ -216,29 +214,14 @@ class _Worker:
             return "the time of the search is over"
         return ""
 
-    @contextlib.contextmanager
-    def _renewing(self, ticket: int) -> Iterator[None]:
+    def _renewing(self, ticket: int) -> AbstractContextManager[None]:
         """Keep the ticket while a trial takes longer than its lease."""
-        done = threading.Event()
-
-        def renew() -> None:
-            while not done.wait(LEASE_S / _RENEWALS):
-                try:
-                    self._ledger.renew_ticket(
-                        self._snapshot.key, ticket, self._name, self._clock(), LEASE_S
-                    )
-                except LeaseLost:
-                    return  # said again, and acted upon, when the ticket is finished
-                except EvergreenError as error:
-                    log.warning("Ticket %s could not be renewed: %s", ticket, error)
-
-        renewer = threading.Thread(target=renew, daemon=True)
-        renewer.start()
-        try:
-            yield
-        finally:
-            done.set()
-            renewer.join()
+        key, clock = self._snapshot.key, self._clock
+        return renewing(
+            lambda: self._ledger.renew_ticket(key, ticket, self._name, clock(), LEASE_S),
+            what=f"ticket {ticket} of {key[:12]}",
+            lease_s=LEASE_S,
+        )
 
 
 def _tell(study: Study, number: int, ended: Ended) -> None:
