@@ -9,24 +9,20 @@ writes fail in their transaction and its adapters refuse before they call anythi
 from __future__ import annotations
 
 import contextlib
-import functools
 import logging
 import os
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Concatenate, ParamSpec, Protocol, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 from include.evergreen.adapters.ledger import Lease, Ledger
-from include.evergreen.contracts import Snapshot
 from include.evergreen.errors import Busy, EvergreenError, LeaseLost, Unavailable
 from include.evergreen.fencing import fenced
-from include.evergreen.stages.deploy.services import ENVIRONMENT
-from include.evergreen.stages.resources import Resources
-from include.evergreen.stages.training.training_steps import Clock, recording_failure, utc_now
+from include.evergreen.stages.clock import Clock, utc_now
 
 log = logging.getLogger(__name__)
 
@@ -50,44 +46,6 @@ class Holder(Protocol):
 
     @property
     def lease_s(self) -> float: ...
-
-
-@contextmanager
-def training_step(resources: Resources, snapshot: Snapshot, clock: Clock) -> Iterator[None]:
-    """A step of a training after its trials: one run at a time, its failure on record."""
-    with (
-        holding(resources, training_subject(snapshot.key), clock=clock),
-        recording_failure(resources, snapshot, clock),
-    ):
-        yield
-
-
-def training_subject(key: str) -> str:
-    """What the lease on a training's steps after its trials is named by."""
-    return f"training:{key}"
-
-
-def deployment_subject(model: str) -> str:
-    """What the lease on what answers for a model is named by."""
-    return f"deployment:{model}:{ENVIRONMENT}"
-
-
-def deployment_lease(resources: Resources, *, wait: bool = True) -> AbstractContextManager[None]:
-    """One run at a time moves what answers for a model in an environment."""
-    return holding(resources, deployment_subject(resources.model), wait=wait)
-
-
-def under_deployment_lease(
-    stage: Callable[Concatenate[Resources, P], R],
-) -> Callable[Concatenate[Resources, P], R]:
-    """A stage that works under the lease of its model's deployment."""
-
-    @functools.wraps(stage)
-    def alone(resources: Resources, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        with deployment_lease(resources):
-            return stage(resources, *args, **kwargs)
-
-    return alone
 
 
 @contextmanager

@@ -7,10 +7,13 @@ import logging
 
 from include.evergreen.contracts import BuiltImage, Candidate
 from include.evergreen.errors import ArtifactRefused, Busy, InputError
+from include.evergreen.stages.deploy.deployment_lease import (
+    deployment_lease,
+    under_deployment_lease,
+)
 from include.evergreen.stages.deploy.fetch_bundle import fetch_bundle
 from include.evergreen.stages.deploy.services import ENVIRONMENT
 from include.evergreen.stages.deploy.settle import settle_deployments
-from include.evergreen.stages.leases import deployment_lease, under_deployment_lease
 from include.evergreen.stages.resources import Resources
 
 log = logging.getLogger(__name__)

@@ -7,10 +7,10 @@ import logging
 
 from include.evergreen.contracts import Deployment, RunningService, Verification
 from include.evergreen.errors import LeaseLost, VerificationFailed
+from include.evergreen.stages.deploy.deployment_lease import under_deployment_lease
 from include.evergreen.stages.deploy.fetch_bundle import forget_bundles
 from include.evergreen.stages.deploy.services import ENVIRONMENT, runtime_for
 from include.evergreen.stages.deploy.settle import settle_deployments
-from include.evergreen.stages.leases import under_deployment_lease
 from include.evergreen.stages.resources import Resources
 
 log = logging.getLogger(__name__)

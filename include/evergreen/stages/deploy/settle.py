@@ -7,8 +7,8 @@ import logging
 
 from include.evergreen.contracts import Deployment
 from include.evergreen.errors import ArtifactRefused, Unavailable
+from include.evergreen.stages.deploy.deployment_lease import under_deployment_lease
 from include.evergreen.stages.deploy.services import ENVIRONMENT, GRACE_S, order_for, runtime_for
-from include.evergreen.stages.leases import under_deployment_lease
 from include.evergreen.stages.resources import Resources
 
 log = logging.getLogger(__name__)

@@ -14,13 +14,13 @@ from include.evergreen.policy import verification as policy
 from include.evergreen.spec import ServiceLevels
 from include.evergreen.stages.bundle import contract_of
 from include.evergreen.stages.deploy import golden
+from include.evergreen.stages.deploy.deployment_lease import under_deployment_lease
 from include.evergreen.stages.deploy.fetch_bundle import fetch_bundle
 from include.evergreen.stages.deploy.load_probe import run_load
 from include.evergreen.stages.deploy.malformed import send_malformed
 from include.evergreen.stages.deploy.service_probe import ServiceProbe
 from include.evergreen.stages.deploy.services import ENVIRONMENT, GRACE_S, order_for, runtime_for
 from include.evergreen.stages.deploy.settle import remove_orphans
-from include.evergreen.stages.leases import under_deployment_lease
 from include.evergreen.stages.resources import Resources
 
 log = logging.getLogger(__name__)

@@ -14,9 +14,11 @@ from include.evergreen.errors import EvergreenError
 from include.evergreen.policy.retention_facts import Decided, RetentionRules, Thing
 from include.evergreen.settings import Settings
 from include.evergreen.spec import ModelSpec
-from include.evergreen.stages.leases import deployment_subject, holding, training_subject
+from include.evergreen.stages.deploy.deployment_lease import deployment_subject
+from include.evergreen.stages.leases import holding
 from include.evergreen.stages.resources import Resources
 from include.evergreen.stages.stores import Stores
+from include.evergreen.stages.training.training_steps import training_subject
 
 if TYPE_CHECKING:
     from include.evergreen.adapters.runtime import Runtime

@@ -16,8 +16,8 @@ from contextvars import copy_context
 
 from include.evergreen.contracts import Snapshot
 from include.evergreen.errors import EvergreenError
+from include.evergreen.stages.clock import Clock
 from include.evergreen.stages.resources import Resources
-from include.evergreen.stages.training.training_steps import Clock
 
 log = logging.getLogger(__name__)
 

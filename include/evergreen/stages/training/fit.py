@@ -13,16 +13,15 @@ import yaml
 
 from include.evergreen.adapters.studies import Study, TrialRecord
 from include.evergreen.contracts import Fitted, Snapshot, TuningResult
-from include.evergreen.stages.leases import training_step
+from include.evergreen.stages.clock import Clock, utc_now
 from include.evergreen.stages.resources import Resources
 from include.evergreen.stages.training.charging import charging
 from include.evergreen.stages.training.make_bundle import make_bundle
 from include.evergreen.stages.training.search_spaces import Recipe
 from include.evergreen.stages.training.training_steps import (
-    Clock,
     open_study,
     training_folder,
-    utc_now,
+    training_step,
 )
 
 log = logging.getLogger(__name__)

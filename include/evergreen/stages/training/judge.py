@@ -19,8 +19,8 @@ from include.evergreen.errors import ArtifactRefused
 from include.evergreen.model_code.predictor import Predictor
 from include.evergreen.policy.judging import JudgingRules, judge
 from include.evergreen.stages.bundle import columns_of, load_predictor
+from include.evergreen.stages.clock import Clock, utc_now
 from include.evergreen.stages.deploy.fetch_bundle import fetch_bundle
-from include.evergreen.stages.leases import training_step
 from include.evergreen.stages.resources import Resources
 from include.evergreen.stages.training import scoring
 from include.evergreen.stages.training.baseline import default_baseline, predict_naively
@@ -37,11 +37,10 @@ from include.evergreen.stages.training.recipes import (
 )
 from include.evergreen.stages.training.scoring import Prediction
 from include.evergreen.stages.training.training_steps import (
-    Clock,
     forget_folder,
     greater_is_better,
     training_folder,
-    utc_now,
+    training_step,
 )
 
 log = logging.getLogger(__name__)

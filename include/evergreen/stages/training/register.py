@@ -14,16 +14,15 @@ from typing import Any
 from include.evergreen.adapters.registry import CHALLENGER, RawColumn, RawColumns
 from include.evergreen.contracts import Candidate, Fitted, Judgement, Snapshot
 from include.evergreen.stages.bundle import read_manifest
-from include.evergreen.stages.leases import training_step
+from include.evergreen.stages.clock import Clock, utc_now
 from include.evergreen.stages.resources import Resources
 from include.evergreen.stages.training.charging import charging
 from include.evergreen.stages.training.make_bundle import make_bundle
 from include.evergreen.stages.training.search_spaces import Recipe
 from include.evergreen.stages.training.training_steps import (
-    Clock,
     forget_folder,
     training_folder,
-    utc_now,
+    training_step,
 )
 
 log = logging.getLogger(__name__)

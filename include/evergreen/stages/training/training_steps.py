@@ -1,9 +1,8 @@
-"""What the steps of a training share: the clock, its study, its folder, how it ends."""
+"""What the steps of a training share: its lease, its study, its folder, how it ends."""
 
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -13,14 +12,9 @@ from include.evergreen.contracts import Snapshot
 from include.evergreen.effects import effect
 from include.evergreen.errors import EvergreenError, LeaseLost
 from include.evergreen.policy.metrics import METRICS
+from include.evergreen.stages.clock import Clock
+from include.evergreen.stages.leases import holding
 from include.evergreen.stages.resources import Resources
-
-Clock = Callable[[], dt.datetime]
-
-
-def utc_now() -> dt.datetime:
-    """The clock a task runs by, unless it is given another."""
-    return dt.datetime.now(dt.UTC)
 
 
 def greater_is_better(resources: Resources) -> bool:
@@ -66,3 +60,18 @@ def recording_failure(resources: Resources, snapshot: Snapshot, clock: Clock) ->
         if not (error.retryable or isinstance(error, LeaseLost)):
             resources.ledger.fail_training(snapshot.key, str(error), clock())
         raise
+
+
+def training_subject(key: str) -> str:
+    """What the lease on a training's steps after its trials is named by."""
+    return f"training:{key}"
+
+
+@contextlib.contextmanager
+def training_step(resources: Resources, snapshot: Snapshot, clock: Clock) -> Iterator[None]:
+    """A step of a training after its trials: one run at a time, its failure on record."""
+    with (
+        holding(resources, training_subject(snapshot.key), clock=clock),
+        recording_failure(resources, snapshot, clock),
+    ):
+        yield

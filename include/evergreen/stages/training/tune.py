@@ -21,6 +21,7 @@ import numpy as np
 from include.evergreen.adapters.studies import Study, Trial
 from include.evergreen.contracts import Snapshot
 from include.evergreen.errors import ArtifactRefused, EvergreenError, LeaseLost
+from include.evergreen.stages.clock import Clock, utc_now
 from include.evergreen.stages.leases import renewing
 from include.evergreen.stages.resources import Resources
 from include.evergreen.stages.training import scoring
@@ -29,10 +30,8 @@ from include.evergreen.stages.training.folds import Fold, make_folds
 from include.evergreen.stages.training.recipes import Kitchen, threads_of
 from include.evergreen.stages.training.search_spaces import ESTIMATOR
 from include.evergreen.stages.training.training_steps import (
-    Clock,
     open_study,
     recording_failure,
-    utc_now,
 )
 
 log = logging.getLogger(__name__)

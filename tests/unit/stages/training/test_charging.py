@@ -10,8 +10,8 @@ import pytest
 
 from include.evergreen.contracts import Snapshot
 from include.evergreen.errors import TrainingFailed
+from include.evergreen.stages.clock import utc_now
 from include.evergreen.stages.training.charging import charging
-from include.evergreen.stages.training.training_steps import utc_now
 from tests.end_to_end.waiting import wait_for
 from tests.unit.adapters.ledger.facts import snapshot
 
