@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -84,7 +85,7 @@ class Place:
 
 
 @contextlib.contextmanager
-def opened(folder: Path, database: Database) -> Iterator[Place]:
+def opened(folder: Path, database: Database, *, with_engine: bool = True) -> Iterator[Place]:
     """A place whose Airflow answers; nothing of it runs, or is mounted, afterwards."""
     home, models = folder / "home", folder / "models"
     home.mkdir(parents=True)
@@ -97,10 +98,12 @@ def opened(folder: Path, database: Database) -> Iterator[Place]:
         s3.aim(urlsplit(moto).port or 0)
         client = s3_client(moto)
         client.create_bucket(Bucket=BUCKET)
-        server = MlflowServer(home / "mlflow", folder / "mlflow.log", also_at=mlflow.port)
-        stack.callback(server.close)
-        mlflow.aim(urlsplit(server.url).port or 0)
-        engine = _engine(stack)
+        starting = stack.enter_context(ThreadPoolExecutor(1))
+        server = starting.submit(
+            MlflowServer, home / "mlflow", folder / "mlflow.log", also_at=mlflow.port
+        )
+        stack.callback(lambda: server.result().close())
+        engine = _engine(stack) if with_engine else None
         cluster = stack.enter_context(postgres.running()) if database == "postgresql" else None
         if cluster is None:
             ledger = f"sqlite:///{disk.root / 'ledger.db'}"
@@ -127,6 +130,7 @@ def opened(folder: Path, database: Database) -> Iterator[Place]:
         stack.callback(_end_services, home)
         stack.callback(made.command, "down")
         made.command("up")
+        mlflow.aim(urlsplit(server.result().url).port or 0)
         yield place
 
 
