@@ -25,6 +25,16 @@ def fenced(question: Callable[[], None]) -> Iterator[None]:
         _question.reset(token)
 
 
+@contextmanager
+def making_good() -> Iterator[None]:
+    """In this block what this process itself did too much is undone, also without its lease."""
+    token = _question.set(None)
+    try:
+        yield
+    finally:
+        _question.reset(token)
+
+
 def still_ours() -> None:
     """Return if the work under way may go on; outside of a lease it always may.
 

@@ -26,7 +26,7 @@ from include.evergreen.adapters.registry.versions import (
 )
 from include.evergreen.effects import effect, read
 from include.evergreen.errors import ArtifactRefused, Unavailable
-from include.evergreen.fencing import still_ours
+from include.evergreen.fencing import making_good, still_ours
 
 CHALLENGER = "challenger"
 STAGING = "staging"
@@ -131,7 +131,8 @@ class Registry(Upkeep):
         found = self.find_version(model, training_key)
         if found is None or found.version >= version:
             return
-        self._take_away(model, version)
+        with making_good():
+            self._take_away(model, version)
         still_ours()
         raise Unavailable(
             f"{model} v{found.version} was registered for training {training_key[:12]} in the same "
