@@ -94,7 +94,7 @@ def last(stack: Stack) -> Decision:
 
 
 def test_events_during_a_run_are_not_forgotten(stack: Stack, months: Months) -> None:
-    write_spec(stack, trials=5000, seconds=90)  # longer than three files take
+    write_spec(stack, trials=5000, seconds=75)  # longer than three files take
     stack.command("up")
     for number in (1, 2, 3):
         months.drop(number)
@@ -147,7 +147,7 @@ def test_a_request_without_any_event_is_looked_at(stack: Stack) -> None:
 
 def test_a_no_that_time_lifts_is_shown_and_lifts_itself(stack: Stack, months: Months) -> None:
     ended = stack.ledger.ended_trainings(MODEL, 1)[0].ended_at
-    cooldown_s = (dt.datetime.now(dt.UTC) - ended).total_seconds() + 90
+    cooldown_s = (dt.datetime.now(dt.UTC) - ended).total_seconds() + 60
     write_spec(stack, trials=2, seconds=60, cooldown_s=cooldown_s)
     months.land(9)
     wait(stack, "a no", lambda: "retrain.cooldown_s" in last(stack).reason)

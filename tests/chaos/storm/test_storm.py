@@ -87,9 +87,10 @@ def _episodes(
 
 
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("database", DATABASES)
-def test_a_short_storm_loses_nothing(database: Database, tmp_path: Path, histories: Path) -> None:
-    storms(database, seeds(database, 2), tmp_path, histories, with_engine=False)
+def test_a_short_storm_loses_nothing(tmp_path: Path, histories: Path) -> None:
+    """One storm, on either database: which one is the seed's, as all else is."""
+    seed = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(10**6))
+    storms(DATABASES[seed % 2], [seed], tmp_path, histories, with_engine=False)
 
 
 @pytest.mark.chaos
