@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from include.evergreen.contracts import Candidate, Claim, Deployment, Snapshot
+from include.evergreen.stages.clock import Clock, utc_now
 from include.evergreen.stages.deploy import build, promote, verify
 from include.evergreen.stages.ingest import ingest
 from include.evergreen.stages.resources import Resources
 from include.evergreen.stages.training import claim, fit, freeze, judge, register, tune
-from include.evergreen.stages.training.training_steps import Clock, utc_now
 
 Made = TypeVar("Made")
 OWNER = "loop"
