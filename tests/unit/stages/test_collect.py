@@ -134,6 +134,15 @@ def test_a_folder_that_a_crash_left_empty_is_removed(resources: Resources, spool
     assert list(collecting.iterdir()) == []
 
 
+def test_what_a_crash_left_of_a_finished_folder_is_removed(resources: Resources, spool: Path):
+    done = resources.settings.spool_dir / resources.model / ".collecting" / "done-dead"
+    done.mkdir(parents=True)
+    put(done, "a.parquet", rows(3))
+    put(spool, "b.parquet", rows(1))
+    assert collect_requests(resources, now=NOW) == 1
+    assert list(done.parent.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "where", ["_seal", "append_rows", "record_segment", "after the commit", "rmtree"]
 )
@@ -191,6 +200,39 @@ def test_twins_collect_each_segment_once(installation: settings.Settings, spool:
     resources = Resources(SPEC, installation)
     collect_requests(resources, now=NOW)
     assert collected(resources) == sorted(f"r{i}" for i in range(60))
+
+
+def _finish(segment: Path):
+    spool_moves.forget_folder(segment.parent)
+
+
+def _set_aside(segment: Path):
+    spool_moves.set_aside(segment, segment.parents[2], FileRefused("types", "Of no contract."))
+
+
+@pytest.mark.parametrize("moment", ["read_bytes", "read_metadata"])
+@pytest.mark.parametrize(("twin_does", "counted"), [(_finish, 0), (_set_aside, 1)])
+def test_a_twin_takes_a_segment_away_just_before_it_is_opened(
+    resources: Resources,
+    spool: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    moment: str,
+    twin_does,
+    counted: int,
+):
+    put(spool, "a.parquet", rows(1))
+    put(spool, "b.parquet", rows(1, first=1))
+    place = Path if moment == "read_bytes" else collect.pq
+    opens, waiting = getattr(place, moment), [twin_does]
+
+    def after_the_twin(path: Path) -> object:
+        if waiting:
+            waiting.pop()(path)
+        return opens(path)
+
+    monkeypatch.setattr(place, moment, after_the_twin)
+    assert collect_requests(resources, now=NOW) == counted
+    assert not waiting
 
 
 def _link(path: Path):

@@ -9,6 +9,7 @@ What cannot be read as a segment is set aside as `<name>.refused`, never deleted
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hashlib
 import io
@@ -59,6 +60,8 @@ def collect_requests(resources: Resources, *, now: dt.datetime) -> int:
         return 0
     rows = 0
     _seal_waiting(resources, spool)
+    for folder in (spool / _COLLECTING).glob(f"{spool_moves.DONE}*"):
+        spool_moves.forget_folder(folder)
     for folder in sorted((spool / _COLLECTING).glob(f"{spool_moves.SEALED}*")):
         rows += _move_to_lake(resources, folder, now)
     return rows
@@ -148,7 +151,8 @@ def _move_to_lake(resources: Resources, folder: Path, now: dt.datetime) -> int:
     def frames() -> Iterator[pl.DataFrame]:
         for segment in segments:
             try:
-                yield read_segment(segment.read_bytes(), resources.spec)
+                with _unless_set_aside(folder):
+                    yield read_segment(segment.read_bytes(), resources.spec)
             except FileRefused as refusal:  # the contract was changed since it was gathered
                 spool_moves.set_aside(segment, folder.parent.parent, refusal)
 
@@ -156,10 +160,11 @@ def _move_to_lake(resources: Resources, folder: Path, now: dt.datetime) -> int:
         resources.lake.append_rows(
             model, "requests", frames(), transaction=f"requests:{folder.name}"
         )
-        counts = {path.stem: pq.read_metadata(path).num_rows for path in folder.glob("*.parquet")}
+        counts: dict[str, int] = {}
+        for segment in segments:
+            with _unless_set_aside(folder):
+                counts[segment.stem] = pq.read_metadata(segment).num_rows
     except FileNotFoundError:
-        if folder.exists():
-            raise
         log.info("%s was collected by another run.", folder.name)
         return 0
     for digest, rows in counts.items():
@@ -167,6 +172,16 @@ def _move_to_lake(resources: Resources, folder: Path, now: dt.datetime) -> int:
     spool_moves.forget_folder(folder)
     log.info("Collected %d served rows from %d segments.", sum(counts.values()), len(counts))
     return sum(counts.values())
+
+
+@contextlib.contextmanager
+def _unless_set_aside(folder: Path) -> Iterator[None]:
+    """Pass over a segment that is gone from a folder that is not: a twin has set it aside."""
+    try:
+        yield
+    except FileNotFoundError:
+        if not folder.exists():
+            raise
 
 
 def read_segment(content: bytes, spec: ModelSpec) -> pl.DataFrame:

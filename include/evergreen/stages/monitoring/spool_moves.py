@@ -1,6 +1,8 @@
 """Moves segments of served requests on one disk: each step a rename, or a removal that is known.
 
-A folder `filling-<name>` becomes `sealed-<name>` when all that belongs into it is there.
+A folder `filling-<name>` becomes `sealed-<name>` when all that belongs into it is there, and
+`done-<name>` when all of it is in the lake: who looks into it meanwhile finds all of it, or no such
+folder.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from include.evergreen.errors import FileRefused
 
 log = logging.getLogger(__name__)
 
-FILLING, SEALED = "filling-", "sealed-"
+FILLING, SEALED, DONE = "filling-", "sealed-", "done-"
 
 
 @effect
@@ -52,7 +54,11 @@ def seal(filling: Path) -> None:
 
 @effect
 def forget_folder(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
+    """Remove a sealed folder at once for all who look; what a crash leaves is `DONE`."""
+    done = folder.with_name(folder.name.replace(SEALED, DONE))
+    with contextlib.suppress(FileNotFoundError):
+        folder.rename(done)
+    shutil.rmtree(done, ignore_errors=True)
 
 
 @effect
