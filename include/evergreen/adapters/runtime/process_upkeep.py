@@ -37,12 +37,13 @@ class FolderUpkeep:
     def images(self) -> list[StoredImage]:
         """See `Runtime`."""
         found = []
-        for models in folders_in(self._settings.services_dir):
-            for folder, made_at in folders_in(models).items():
+        services = self._settings.services_dir
+        for model in sorted(services.iterdir()) if services.is_dir() else ():
+            for folder, made_at in folders_in(model).items():
                 name = _FOLDER.match(folder.name)
                 if name is not None:
                     version = int(name[1])
-                    image = StoredImage(str(folder), "", models.name, version, made_at, ours=True)
+                    image = StoredImage(str(folder), "", model.name, version, made_at, ours=True)
                     found.append(image)
         return found
 
