@@ -29,6 +29,7 @@ NOT_IN_THE_LOOP = {
     "lake.widen": "a contract that turns whole numbers into fractions",
     "landing.deliver": _PERSON,
     "landing.upload": _PERSON,
+    "ledger.answer_requests": "the same rows, spec and code once more: nothing is trained",
     "ledger.fail_training": "an error that no retry can help",
     "ledger.orphaned_trials": "no stage asks for it: the study itself knows its running trials",
     "ledger.postpone_landed": "a file that may not be read",

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from include.evergreen.adapters.ledger.engine import Store
 from include.evergreen.adapters.ledger.schema import REQUESTS
@@ -73,13 +73,24 @@ class Requests(Store):
         now: dt.datetime,
     ) -> list[int]:
         """Answer what is still pending of `ids`, and return it; the first answer stands."""
-        numbers = sorted(set(ids))
-        pending = REQUESTS.c.id.in_(numbers), REQUESTS.c.outcome.is_(None)
         with self._write("answers") as connection:
-            answered = list(connection.scalars(select(REQUESTS.c.id).where(*pending)))
-            connection.execute(
-                update(REQUESTS)
-                .where(*pending)
-                .values(training_key=training_key, outcome=outcome, why=why, answered_at=now)
-            )
-        return sorted(answered)
+            return answer(connection, ids, training_key, outcome, why, now)
+
+
+def answer(
+    connection: Connection,
+    ids: Iterable[int],
+    training_key: str | None,
+    outcome: str,
+    why: str,
+    now: dt.datetime,
+) -> list[int]:
+    """`Requests.answer_requests`, inside of a transaction of the caller's."""
+    pending = REQUESTS.c.id.in_(sorted(set(ids))), REQUESTS.c.outcome.is_(None)
+    answered = list(connection.scalars(select(REQUESTS.c.id).where(*pending)))
+    connection.execute(
+        update(REQUESTS)
+        .where(*pending)
+        .values(training_key=training_key, outcome=outcome, why=why, answered_at=now)
+    )
+    return sorted(answered)

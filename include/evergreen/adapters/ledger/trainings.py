@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from include.evergreen.adapters.ledger.engine import Store
 from include.evergreen.adapters.ledger.records import TrainingRecord, TrainingState
+from include.evergreen.adapters.ledger.requests import answer
 from include.evergreen.adapters.ledger.schema import DEPLOYMENTS, TRAININGS
 from include.evergreen.contracts import Candidate, Judgement, Snapshot
 from include.evergreen.effects import effect, read
@@ -58,24 +60,32 @@ class Trainings(Store):
             _set(connection, key, mlflow_run_id=mlflow_run_id)
 
     @effect
-    def record_judgement(self, key: str, judgement: Judgement, now: dt.datetime) -> Judgement:
-        """Record the judge's word and return the one that stands: the first, unless 'not_yet'."""
+    def record_judgement(
+        self, key: str, judgement: Judgement, now: dt.datetime, *, asked: Iterable[int] = ()
+    ) -> Judgement:
+        """Record the judge's word and return the one that stands: the first, unless 'not_yet'.
+
+        A training that lost ends here: the requests it was `asked` by are answered with it, all
+        or nothing.
+        """
         with self._write("training", key) as connection:
             row = _known(connection, key)
             if row["judgement"] and row["judgement"]["verdict"] != "not_yet":
-                return Judgement.from_json(row["judgement"])
-            _set(
-                connection,
-                key,
-                state=judgement.verdict,
-                judgement=judgement.as_json(),
-                judged_at=now,
-            )
+                judgement = Judgement.from_json(row["judgement"])
+            else:
+                word = judgement.as_json()
+                _set(connection, key, state=judgement.verdict, judgement=word, judged_at=now)
+            if judgement.verdict == "lost":
+                answer(connection, asked, key, "lost", judgement.reason, now)
         return judgement
 
     @effect
-    def record_candidate(self, candidate: Candidate, now: dt.datetime) -> None:
+    def record_candidate(
+        self, candidate: Candidate, now: dt.datetime, *, asked: Iterable[int] = ()
+    ) -> None:
         """Record the version a won training was registered as; the same one again is a no-op.
+
+        The requests it was `asked` by are answered with it, all or nothing.
 
         Raises:
             LedgerConflict: the training has not won, or has another version already.
@@ -89,22 +99,23 @@ class Trainings(Store):
                     f"training {key[:12]} is '{row['state']}', and only one that was judged 'won' "
                     "may register. Record the judgement first."
                 )
-            if row["version"] is not None:
-                if row["version"] == candidate.version:
-                    return
+            if row["version"] not in {None, candidate.version}:
                 raise LedgerConflict(
                     f"Training {key[:12]} of {candidate.model} is registered as version "
                     f"{row['version']} already; version {candidate.version} is a second one. "
                     "Delete it from the registry."
                 )
-            _set(
-                connection,
-                key,
-                state="registered",
-                candidate=candidate.as_json(),
-                version=candidate.version,
-                registered_at=now,
-            )
+            if row["version"] is None:
+                _set(
+                    connection,
+                    key,
+                    state="registered",
+                    candidate=candidate.as_json(),
+                    version=candidate.version,
+                    registered_at=now,
+                )
+            why = f"v{candidate.version}: {row['judgement']['reason']}"
+            answer(connection, asked, key, "registered", why, now)
 
     @effect
     def fail_training(self, key: str, why: str, now: dt.datetime) -> None:

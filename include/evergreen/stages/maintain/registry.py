@@ -77,10 +77,7 @@ class RegistryPart:
             manifest_digest=version.manifest_digest,
             refitted=version.refitted,
         )
-        self._ledger.record_candidate(candidate, now)
-        why = f"v{version.version}: {training.judgement.reason}"
-        asked = training.snapshot.request_ids
-        self._ledger.answer_requests(asked, thing.training, "registered", why, now)
+        self._ledger.record_candidate(candidate, now, asked=training.snapshot.request_ids)
         self._registry.end_run(version.run_id, succeeded=True, at=now)
 
 

@@ -58,10 +58,12 @@ def judge_challenger(
     """
     with training_step(resources, snapshot, clock):
         record = resources.ledger.training(snapshot.key)
-        standing_word = record.judgement if record else None
-        if standing_word is None or standing_word.verdict == "not_yet":
+        judgement = record.judgement if record else None
+        if judgement is None or judgement.verdict == "not_yet":
             judgement = _judge(resources, snapshot, fitted, clock)
-            standing_word = resources.ledger.record_judgement(snapshot.key, judgement, clock())
+        standing_word = resources.ledger.record_judgement(
+            snapshot.key, judgement, clock(), asked=snapshot.request_ids
+        )
         _conclude(resources, snapshot, fitted, standing_word, clock)
         return standing_word
 
@@ -179,7 +181,7 @@ def _log_scores(
 def _conclude(
     resources: Resources, snapshot: Snapshot, fitted: Fitted, word: Judgement, clock: Clock
 ) -> None:
-    """Tell the run, the decisions and, where it ends here, those who asked."""
+    """Tell the decisions and the run, which ends here unless the challenger won."""
     details: dict[str, Any] = {"training": snapshot.key, "standing": standing(resources)}
     resources.ledger.record_decision(
         snapshot.model, STAGE, word.verdict, word.reason, details, clock()
@@ -192,9 +194,5 @@ def _conclude(
     )
     if word.verdict == "won":
         return
-    if word.verdict == "lost":
-        resources.ledger.answer_requests(
-            snapshot.request_ids, snapshot.key, "lost", word.reason, clock()
-        )
     resources.registry.finish_run(fitted.run_id, succeeded=True)
     forget_folder(resources, snapshot)

@@ -50,11 +50,10 @@ def register_candidate(
         charging(resources, snapshot, "refit", clock),
     ):
         record = resources.ledger.training(snapshot.key)
-        if record is not None and record.candidate is not None:
-            candidate = record.candidate
-        else:
+        candidate = record.candidate if record else None
+        if candidate is None:
             candidate = _register(resources, snapshot, fitted, judgement)
-            resources.ledger.record_candidate(candidate, clock())
+        resources.ledger.record_candidate(candidate, clock(), asked=snapshot.request_ids)
         _conclude(resources, snapshot, candidate, judgement, clock)
         return candidate
 
@@ -165,7 +164,6 @@ def _conclude(
     clock: Clock,
 ) -> None:
     why = f"v{candidate.version}: {judgement.reason}"
-    resources.ledger.answer_requests(snapshot.request_ids, snapshot.key, "registered", why, clock())
     details = {"training": snapshot.key, "version": candidate.version}
     resources.ledger.record_decision(snapshot.model, STAGE, "registered", why, details, clock())
     resources.registry.finish_run(candidate.run_id, succeeded=True)

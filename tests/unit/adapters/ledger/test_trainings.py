@@ -109,6 +109,38 @@ def test_a_training_has_one_version_and_a_version_one_training(ledger):
         ledger.record_candidate(candidate(1, "key9"), NOW)
 
 
+def _asked(ledger, *causes: str) -> list[int]:
+    return [ledger.request_retrain(MODEL, "new_data", cause, {}, NOW).id for cause in causes]
+
+
+def _pending(ledger) -> list[str]:
+    return [request.cause for request in ledger.pending_requests(MODEL)]
+
+
+def test_a_training_that_loses_answers_its_requests_with_its_judgement(ledger):
+    first, second, _ = _asked(ledger, "one", "two", "three")
+    ledger.open_training(snapshot(), "run", NOW)
+    ledger.record_judgement("key1", judgement("not_yet"), NOW, asked=[first])
+    assert _pending(ledger) == ["one", "two", "three"]
+    ledger.record_judgement("key1", judgement("lost"), NOW, asked=[first])
+    assert _pending(ledger) == ["two", "three"]
+    ledger.record_judgement("key1", judgement("won"), NOW, asked=[second])
+    assert _pending(ledger) == ["three"], "who asked for a training that has lost already"
+
+
+def test_a_version_answers_the_requests_of_its_training(ledger):
+    first, second, third = _asked(ledger, "one", "two", "three")
+    ledger.open_training(snapshot(), "run", NOW)
+    ledger.record_judgement("key1", judgement(), NOW, asked=[first])
+    assert _pending(ledger) == ["one", "two", "three"]
+    ledger.record_candidate(candidate(1, "key1"), NOW, asked=[first])
+    ledger.record_candidate(candidate(1, "key1"), NOW, asked=[second])
+    assert _pending(ledger) == ["three"]
+    with pytest.raises(LedgerConflict, match="version 2 is a second one"):
+        ledger.record_candidate(candidate(2, "key1"), NOW, asked=[third])
+    assert _pending(ledger) == ["three"]
+
+
 def test_what_was_never_opened_is_refused_by_name(ledger):
     assert ledger.training("nothing") is None
     with pytest.raises(LedgerConflict, match="no training 'nothing'"):
