@@ -19,6 +19,16 @@ SETTLE = "include.evergreen.stages.deploy.settle"
 VERIFY = "include.evergreen.stages.deploy.verify"
 
 
+def on_both_runtimes(*points: tuple[str, str]) -> Any:
+    """Every point with plain processes, the last one with containers too; `make chaos`: all."""
+    cases = [("process", *point) for point in points]
+    engine = [pytest.param("docker", *point, marks=pytest.mark.chaos) for point in points[:-1]]
+    last = ("docker", *points[-1])
+    return pytest.mark.parametrize(
+        ("house", "at", "when"), [*cases, *engine, last], indirect=["house"]
+    )
+
+
 def of_second_run(house: House) -> House:
     resources = dataclasses.replace(house.resources, owner="second run", lease_s=LEASE_S)
     return House(resources, house.folder, house.built, house.clock)
@@ -41,15 +51,12 @@ def world(house: House) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("at", "when"),
-    [
-        (f"{PROMOTE}:_make_live", "before"),
-        (f"{LEDGER}.finish_deployment", "before"),
-        (f"{LEDGER}.finish_deployment", "after"),
-        (f"{REGISTRY}.set_alias", "before"),
-        (f"{SETTLE}:_stop_replaced", "before"),
-    ],
+@on_both_runtimes(
+    (f"{PROMOTE}:_make_live", "before"),
+    (f"{LEDGER}.finish_deployment", "before"),
+    (f"{LEDGER}.finish_deployment", "after"),
+    (f"{REGISTRY}.set_alias", "before"),
+    (f"{SETTLE}:_stop_replaced", "before"),
 )
 def test_one_live_deployment_whoever_sleeps_inside_promote(
     house: House, tmp_path: Any, at: str, when: str
@@ -75,13 +82,10 @@ def test_one_live_deployment_whoever_sleeps_inside_promote(
         assert len(before["processes"]) == 1
 
 
-@pytest.mark.parametrize(
-    ("at", "when"),
-    [
-        (f"{LEDGER}.begin_deployment", "after"),
-        (f"{LEDGER}.record_service", "before"),
-        (f"{VERIFY}:_checks", "after"),
-    ],
+@on_both_runtimes(
+    (f"{LEDGER}.begin_deployment", "after"),
+    (f"{VERIFY}:_checks", "after"),
+    (f"{LEDGER}.record_service", "before"),
 )
 def test_one_service_whoever_sleeps_inside_verify(
     house: House, tmp_path: Any, at: str, when: str

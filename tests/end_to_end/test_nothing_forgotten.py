@@ -2,7 +2,8 @@
 
 Replays apache/airflow#56050 (events that arrive during a run with max_active_runs=1) and what is
 like it: a DAG that is paused, an Airflow that is down, a "no" that only time lifts. Monitoring
-has no cron here, so nothing but the ledger can remember.
+has no cron here, so nothing but the ledger can remember. `make chaos` tries all of them; what is
+marked so is a minute of waiting each, and `make test` leaves it out.
 """
 
 import datetime as dt
@@ -123,6 +124,7 @@ def test_what_came_while_the_dag_was_paused_is_not_forgotten(stack: Stack, month
     wait_covered(stack)
 
 
+@pytest.mark.chaos
 def test_what_came_while_airflow_was_down_is_not_forgotten(stack: Stack, months: Months) -> None:
     stack.command("down")
     months.drop(8)
@@ -145,6 +147,7 @@ def test_a_request_without_any_event_is_looked_at(stack: Stack) -> None:
     assert [r.cause for r in stack.ledger.pending_requests(MODEL)] == ["another without an event"]
 
 
+@pytest.mark.chaos
 def test_a_no_that_time_lifts_is_shown_and_lifts_itself(stack: Stack, months: Months) -> None:
     ended = stack.ledger.ended_trainings(MODEL, 1)[0].ended_at
     cooldown_s = (dt.datetime.now(dt.UTC) - ended).total_seconds() + 60
