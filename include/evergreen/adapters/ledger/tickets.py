@@ -65,12 +65,16 @@ class Tickets(Store):
     def take_ticket(
         self, study: str, worker: str, now: dt.datetime, lease_s: float = 300
     ) -> int | None:
-        """The lowest ticket nobody holds; None if all are spent or held, or the time is over."""
+        """The lowest ticket nobody holds; None if all are spent or held, or the time is over.
+
+        The time is over at the deadline, but not before one trial has ended: a search whose
+        workers were dead until then has nothing yet.
+        """
         with self._write("study", study) as connection:
             deadline = connection.scalar(select(STUDIES.c.deadline).where(STUDIES.c.study == study))
             if deadline is None:
                 raise LedgerConflict(f"The ledger knows no study {study!r}; open_study first.")
-            if now >= deadline:
+            if now >= deadline and _any_ended(connection, study):
                 return None
             _free(connection, _expired(study, now))
             lowest = (
@@ -181,6 +185,11 @@ def _is(study: str, number: int) -> ColumnElement[bool]:
 
 def _expired(study: str, now: dt.datetime) -> ColumnElement[bool]:
     return and_(TICKETS.c.study == study, TICKETS.c.state == "taken", TICKETS.c.lease_until <= now)
+
+
+def _any_ended(connection: Connection, study: str) -> bool:
+    ended = TICKETS.c.study == study, TICKETS.c.state.not_in(("free", "taken"))
+    return connection.execute(select(TICKETS.c.number).where(*ended).limit(1)).first() is not None
 
 
 def _free(connection: Connection, which: ColumnElement[bool]) -> int:

@@ -45,9 +45,18 @@ def test_tickets_are_handed_out_once_and_no_more_than_the_budget(study):
     assert [study.take_ticket(STUDY, "w", NOW) for _ in range(7)] == [0, 1, 2, 3, 4, None, None]
 
 
-def test_there_is_no_ticket_after_the_deadline(study):
+@pytest.mark.parametrize("state", ["complete", "pruned", "failed"])
+def test_there_is_no_ticket_after_the_deadline_once_a_trial_has_ended(study, state):
     assert study.take_ticket(STUDY, "w", after(59.9)) == 0
+    study.finish_ticket(STUDY, 0, "w", state)
     assert study.take_ticket(STUDY, "w", after(60)) is None
+
+
+def test_a_search_whose_workers_were_dead_until_the_deadline_still_tries_one(study):
+    assert study.take_ticket(STUDY, "dead", NOW, lease_s=10) == 0
+    assert study.take_ticket(STUDY, "alive", after(100)) == 0
+    study.finish_ticket(STUDY, 0, "alive", "complete")
+    assert study.take_ticket(STUDY, "alive", after(101)) is None
 
 
 def test_a_ticket_whose_lease_ran_out_is_handed_out_again(study):

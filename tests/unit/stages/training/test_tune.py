@@ -1,5 +1,6 @@
 """The budget is exact, whoever dies; what the champion was made of is tried first."""
 
+import datetime as dt
 import multiprocessing as mp
 import os
 import signal
@@ -85,6 +86,19 @@ def test_a_worker_that_dies_before_it_tells_the_study_has_spent_nothing(bike, ri
     assert sorted(states(bike, snapshot)) == ["complete", "failed"]
 
 
+def test_a_worker_that_was_dead_until_the_deadline_tries_one_recipe(bike, rides):
+    snapshot = frozen(bike, rides, budget={"trials": 5, "seconds": 1, "workers": 1})
+    began = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
+    ledger = bike.resources.ledger
+    run = ledger.training(snapshot.key).owner
+    ledger.open_study(snapshot.key, snapshot.budget, began, run)
+    assert ledger.take_ticket(snapshot.key, "0/dead", began) == 0
+    late = began + dt.timedelta(hours=1)
+    done = tune.run_worker(bike.resources, snapshot, 0, clock=lambda: late)
+    assert (done["complete"], done["failed"]) == (1, 0)
+    assert open_study(bike.resources, snapshot).best().value > 0
+
+
 def test_the_champions_parameters_are_trial_0_and_defaults_follow(bike, rides):
     bike.change(retrain={"min_new_rows": 1})
     bike.ingest(rides("2011-01-01", "2011-04-01"))
@@ -102,8 +116,6 @@ def test_the_champions_parameters_are_trial_0_and_defaults_follow(bike, rides):
 
 def test_no_trial_starts_after_the_deadline_and_none_before_it_is_lost(bike, rides):
     snapshot = frozen(bike, rides, budget={"trials": 50, "seconds": 10, "workers": 1})
-    import datetime as dt
-
     moment = [dt.datetime(2026, 3, 1, tzinfo=dt.UTC)]
 
     def clock() -> dt.datetime:
