@@ -72,18 +72,19 @@ down: $(STAMP) ## Stop Airflow, MLflow and the served models; all data stays
 	@$(RUN) include.evergreen.cli.stack down
 
 # A process for each part, for after two thousand tests in one a native library's thread crashed it.
-# Every folder below tests/ is a part, or in one. Those that run a whole Airflow run alone.
-ALONE := tests/end_to_end tests/chaos/storm tests/fuzz
-TWO := $(filter-out $(ALONE) tests/__pycache__ tests/chaos tests/unit,$(patsubst %/,%,$(wildcard tests/*/)))
+# Every folder below tests/ is a part, or in one. What a module shares is made once (by file), unless
+# its tests wait longer than that takes (one by one). A storm and the fuzzers measure: they run alone.
+ONE_BY_ONE := tests/containers 'tests/chaos --ignore=tests/chaos/storm'
+ALONE := tests/chaos/storm tests/fuzz
+BY_FILE := tests/unit/stages 'tests/unit --ignore=tests/unit/stages' \
+    $(filter-out $(ALONE) tests/__pycache__ tests/containers tests/chaos tests/unit,$(patsubst %/,%,$(wildcard tests/*/)))
 test: $(STAMP) ## All tests: unit, DAGs, containers, end to end
 	@status=0; \
 	part() { printf -- '-- pytest %s\n' "$$*"; $(RUN) pytest "$$@" || status=$$?; }; \
 	if [ -n '$(TESTS)' ]; then part $(TESTS); \
 	else \
-	    for folder in $(TWO) 'tests/chaos --ignore=tests/chaos/storm' \
-	            tests/unit/stages 'tests/unit --ignore=tests/unit/stages'; do \
-	        part -n 2 --dist loadfile $$folder; \
-	    done; \
+	    for folder in $(ONE_BY_ONE); do part -n 2 --dist loadgroup $$folder; done; \
+	    for folder in $(BY_FILE); do part -n 2 --dist loadfile $$folder; done; \
 	    for folder in $(ALONE); do part $$folder; done; \
 	fi; exit $$status
 
