@@ -26,11 +26,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT_ROOT))
 
+from benchmarks.bike_spec import write_bike_spec  # noqa: E402
 from include.evergreen.simulator import simulate_bike  # noqa: E402
 
 #: The most that it may have grown.
@@ -68,15 +67,7 @@ class Side:
         )
 
     def write_spec(self, model: str, seconds: int, runtime: str) -> None:
-        shipped = self.project / "include" / "models" / "bike_demand.yaml"
-        document = yaml.safe_load(shipped.read_text())
-        document["model"] = model
-        document["data"]["landing"] = f"landing/{model}"
-        document["training"]["budget"] = {"trials": 10_000, "seconds": seconds, "workers": 1}
-        document["monitoring"]["schedule"] = None
-        document["deployment"] = {"runtime": runtime}
-        self.models.mkdir(parents=True, exist_ok=True)
-        (self.models / f"{model}.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
+        write_bike_spec(self.project, self.models, model, seconds=seconds, runtime=runtime)
 
     def birth(self, model: str, file: Path) -> float:
         """Land the file; seconds until the model's first version is live."""

@@ -28,13 +28,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT_ROOT))
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in the stack; read when libgomp loads
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
+from benchmarks.bike_spec import write_bike_spec  # noqa: E402
 from benchmarks.in_process import land, run_loop_in_process  # noqa: E402
 from include.evergreen import settings as evergreen_settings  # noqa: E402
 from include.evergreen.cli.stack import stack_settings  # noqa: E402
@@ -87,17 +86,8 @@ class Bench:
         )
 
     def write_spec(self, model: str, seconds: int, runtime: str, *, peer: bool = False) -> None:
-        """The shipped bike spec, with a search that spends exactly its seconds."""
-        shipped = PROJECT_ROOT / "include" / "models" / "bike_demand.yaml"
-        document = yaml.safe_load(shipped.read_text())
-        document["model"] = model
-        document["data"]["landing"] = f"landing/{model}"
-        document["training"]["budget"] = {"trials": 10_000, "seconds": seconds, "workers": 1}
-        document["monitoring"]["schedule"] = None
-        document["deployment"] = {"runtime": runtime}
         folder = self.models / "peer" if peer else self.models
-        folder.mkdir(exist_ok=True)
-        (folder / f"{model}.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
+        write_bike_spec(PROJECT_ROOT, folder, model, seconds=seconds, runtime=runtime)
 
 
 @contextmanager
