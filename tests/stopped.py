@@ -73,10 +73,17 @@ def stopped(
 
 def _wait_until_stopped(process: Any, timeout_s: float = 120) -> None:
     deadline = time.monotonic() + timeout_s
-    while psutil.Process(process.pid).status() != psutil.STATUS_STOPPED:
+    while not _is_stopped(process.pid):
         assert process.is_alive(), "it ended before it came to the point"
         assert time.monotonic() < deadline, "it never came to the point"
         time.sleep(0.02)
+
+
+def _is_stopped(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_STOPPED
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _run(

@@ -59,7 +59,7 @@ def world(bike, snapshot) -> dict:
         (f"{CLIENT}.create_model_version", "before"),
         (f"{CLIENT}.create_model_version", "after"),
         (f"{LEDGER}.record_candidate", "before"),
-        (f"{LEDGER}.answer_requests", "after"),
+        (f"{LEDGER}.record_candidate", "after"),
     ],
 )
 def test_one_version_whoever_sleeps_inside_register(bike, tuned, tmp_path, at, when):
