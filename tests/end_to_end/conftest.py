@@ -82,6 +82,17 @@ class Stack:
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.story(model)}") from error
 
+    def wait_settled(self, model: str) -> None:
+        """Until no run of deploy goes on: the ledger says live first, then the aliases move, and
+        what was live before stops.
+        """
+
+        def look() -> bool:
+            runs = self.airflow.runs(f"{model}.deploy", "2026-01-01T00:00:00Z", limit=100)
+            return all(run.is_over for run in runs)
+
+        wait_for(f"the end of {model}.deploy", look, seconds=120)
+
     def story(self, model: str) -> str:
         """What the ledger says happened, for the message of a failed test."""
         rows = self.ledger.history(model, limit=40)

@@ -38,6 +38,7 @@ def test_the_loop_closes(stack: Stack, shared_data: Path | None) -> None:
     for month in (1, 2, 3):
         bike.drop(bike.month(shared_data, 2011, month), landing, f"2011-{month:02}.csv")
     first = stack.wait_staged(MODEL, 1, seconds=400)
+    stack.wait_settled(MODEL)
     assert stack.resources(MODEL).registry.version_of(MODEL, "champion") == 1
 
     summer = bike.hours(shared_data, dt.date(2011, 6, 1), dt.date(2011, 8, 1))
@@ -63,6 +64,7 @@ def test_the_loop_closes(stack: Stack, shared_data: Path | None) -> None:
     )
     stack.airflow.trigger(f"{MODEL}.monitor", {}, "the test plays the person on duty")
     second = stack.wait_staged(MODEL, 2, seconds=400)
+    stack.wait_settled(MODEL)
 
     registry = stack.resources(MODEL).registry
     assert registry.version_of(MODEL, "champion") == 2

@@ -63,9 +63,8 @@ def test_a_file_on_s3_becomes_a_staged_model_though_the_scheduler_is_killed(
         # One file, one training, one version: the death of the scheduler doubled nothing.
         assert len(stack.ledger.file_outcomes(MODEL)) == 1
         assert len(stack.ledger.deployments(MODEL)) == 1
-        # The record in the ledger comes first, the aliases follow it.
-        registry = stack.resources(MODEL).registry
-        wait_for("the alias", lambda: registry.version_of(MODEL, "champion") == 1, seconds=60)
+        stack.wait_settled(MODEL)
+        assert stack.resources(MODEL).registry.version_of(MODEL, "champion") == 1
 
 
 def kill_scheduler(stack: Stack) -> None:
