@@ -23,6 +23,10 @@ from include.evergreen.policy.retention_facts import (
 #: Kinds for which nothing but the guards speaks against it.
 _ALWAYS: dict[str, tuple[Action, str]] = {
     "deployment": ("finish", "it is '{thing.state}' in the ledger, and the rest lags behind"),
+    "training": (
+        "finish",
+        "it was left '{thing.state}' beyond the retention: nobody goes on with it",
+    ),
     "service": ("remove", "its deployment in the ledger is over"),
     "network": ("remove", "no container is on it"),
     "table_files": ("remove", "no version of the table that a snapshot needs names them"),

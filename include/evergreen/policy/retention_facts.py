@@ -9,6 +9,7 @@ from typing import Literal
 
 Kind = Literal[
     "deployment",  # of the ledger, behind which engine or aliases lag
+    "training",  # of the ledger, begun and not ended
     "service",
     "network",
     "image",

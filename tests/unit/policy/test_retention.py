@@ -140,6 +140,23 @@ def test_what_a_training_left_goes_when_it_is_over_or_was_left_alone(kind: str) 
     assert decide(Thing(kind, "m", "a", YOUNG, training="unknown"), facts).action == "keep"
 
 
+@pytest.mark.parametrize("state", ["open", "won"])
+def test_a_training_that_nobody_ends_is_ended_when_it_was_left_alone(state: str) -> None:
+    facts = ModelFacts(trainings={"key": training(state)})
+    thing = Thing("training", "m", "key", OLD, training="key", state=state)
+    decided = decide(thing, facts)
+    assert (decided.action, decided.reason) == (
+        "finish",
+        f"it was left '{state}' beyond the retention: nobody goes on with it",
+    )
+    alive = Thing("study", "m", "key", RECENT, training="key")
+    assert decide(thing, facts, alive).action == "keep"
+    registered = ModelFacts(trainings={"key": training("won", version=3)})
+    assert "has yet to record" in decide(thing, registered).reason
+    young = replace(thing, since=YOUNG)
+    assert "a run may still need it" in decide(young, facts).reason
+
+
 def test_one_sign_of_life_keeps_all_that_belongs_to_a_training() -> None:
     facts = ModelFacts(trainings={"k": training("open")})
     old = Thing("study", "m", "k", OLD, training="k")

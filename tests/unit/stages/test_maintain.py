@@ -13,7 +13,7 @@ from include.evergreen.errors import InputError, MaintenanceIncomplete, Settings
 from include.evergreen.stages.maintain import maintain as stage
 from include.evergreen.stages.maintain.folders import FoldersPart
 from include.evergreen.stages.maintain.maintain import Outcome, maintain
-from tests.unit.stages.littered import OPEN, World, make_world
+from tests.unit.stages.littered import LATER, OPEN, World, make_world
 from tests.unit.stages.watched import empty_mlflow, place_mlflow, spec
 
 
@@ -170,3 +170,14 @@ def test_only_the_model_asked_for_is_looked_after(world: World) -> None:
         maintain(world.house(), dry_run=True, model="ride")
     outcome = maintain(world.house(), dry_run=True, model="rides")
     assert {d.thing.model for d in outcome.done} == {"rides"}
+
+
+def test_a_training_that_a_death_left_is_ended_once_nobody_can_mean_to_go_on(world: World) -> None:
+    ledger, key = world.resources.ledger, "9" * 64
+    world.training(key, LATER - dt.timedelta(days=90))
+    maintain(world.house(), dry_run=False)
+    ended = ledger.training(key)
+    assert ended.state == "failed"
+    assert "nobody goes on with it" in ended.why
+    assert ledger.training(OPEN).state == "open", "what was lately worked on may be resumed"
+    assert ledger.open_training(ended.snapshot, "a run with the same rows", LATER).state == "open"

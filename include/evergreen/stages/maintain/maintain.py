@@ -23,7 +23,7 @@ from include.evergreen.stages.maintain.parts import NOBODY, Installation, Part
 from include.evergreen.stages.maintain.registry import RegistryPart
 from include.evergreen.stages.maintain.report import failure_message, record, tell
 from include.evergreen.stages.maintain.services import DeploymentsPart, ImagesPart, ServicesPart
-from include.evergreen.stages.maintain.training import LakePart, StudiesPart
+from include.evergreen.stages.maintain.training import LakePart, StudiesPart, TrainingsPart
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +102,7 @@ class _Run:
                 RegistryPart(installation),
                 LakePart(installation),
                 FoldersPart(installation),
+                TrainingsPart(installation),
             )
         }
         self._facts: dict[str, ModelFacts] = {}

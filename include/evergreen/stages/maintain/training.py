@@ -1,4 +1,4 @@
-"""Studies, trials, snapshots and table files of `maintain`: what trainings leave behind."""
+"""What trainings leave behind, and those that nobody ends: studies, snapshots, table files."""
 
 from __future__ import annotations
 
@@ -16,6 +16,26 @@ TABLES = tuple(table for table in get_args(TableName) if table != "quarantine")
 class _Limits(TypedDict):
     needed: set[int]
     older_than: dt.timedelta
+
+
+class TrainingsPart:
+    """Trainings that were begun and not ended: new rows came, and a run began another instead."""
+
+    name = "trainings"
+
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+
+    def find(self, model: str) -> list[Thing]:
+        return [
+            Thing("training", model, t.key, t.opened_at, training=t.key, state=t.state)
+            for t in self._installation.ledger.training_states(model)
+            if t.state in {"open", "won"}
+        ]
+
+    def act(self, decided: Decided) -> None:
+        installation, thing = self._installation, decided.thing
+        installation.ledger.fail_training(thing.training, decided.reason, installation.now)
 
 
 class StudiesPart:
