@@ -115,7 +115,8 @@ class Team:
 def team(project_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
     folder = tmp_path_factory.mktemp("team")
     project = theirs.make_project(folder / "airflow", regular_include=False)
-    admin, password = secrets.token_urlsafe(16), secrets.token_urlsafe(16)
+    # One that a command line takes for an option, as one in 64 generated ones is.
+    admin, password = secrets.token_urlsafe(16), f"-{secrets.token_urlsafe(16)}"
     steps = theirs.commands_of_the_guide(project_root)
     with (
         running.webhook() as (hook, alerts),
