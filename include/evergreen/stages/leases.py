@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import ParamSpec, Protocol, TypeVar
+from typing import Protocol
 
 from include.evergreen.adapters.ledger import Lease, Ledger
 from include.evergreen.errors import Busy, EvergreenError, LeaseLost, Unavailable
@@ -25,9 +25,6 @@ from include.evergreen.fencing import fenced
 from include.evergreen.stages.clock import Clock, utc_now
 
 log = logging.getLogger(__name__)
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 _RENEWALS = 4
 _POLL_S = 0.5

@@ -27,12 +27,13 @@ from include.evergreen.adapters.runtime.docker_images import (
 )
 
 _START_S = 60
-#: A bridge of its own: told to have none, dockerd takes away docker0, which the machine's own
-#: engine needs, and told of address pools it does so at each restart. Services publish their ports
-#: on loopback through the engine's own proxy, so it needs no firewall rules.
-_BRIDGE, _ADDRESS = "evergreen-storm", "10.213.254.1/24"
+#: How many such engines a machine can have at a time.
+_MOST = 8
+#: Each has a bridge of its own: told to have none, dockerd takes away docker0, which the machine's
+#: own engine needs, and told of address pools it does so at each restart. Services publish their
+#: ports on loopback through the engine's own proxy, so it needs no firewall rules.
 _OPTIONS = (
-    *(f"--bridge={_BRIDGE}", "--iptables=false", "--ip6tables=false", "--ip-masq=false"),
+    *("--iptables=false", "--ip6tables=false", "--ip-masq=false"),
     *("--containerd-namespace", "evergreen-storm"),
     *("--containerd-plugins-namespace", "evergreen-storm-plugins"),
 )
@@ -45,18 +46,18 @@ class OwnEngine:
         self.folder = Path(tempfile.mkdtemp(prefix="evergreen-engine-"))  # a socket's path is short
         self.url = f"unix://{self.folder / 'docker.sock'}"
         self.down = threading.Event()
+        self._bridge = _made_bridge()
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Returns when it answers."""
         folder = self.folder
-        _make_bridge()
         with (folder / "dockerd.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
                     *("dockerd", "--host", self.url, "--pidfile", str(folder / "pid")),
                     *("--data-root", str(folder / "data"), "--exec-root", str(folder / "exec")),
-                    *_OPTIONS,
+                    *(f"--bridge={self._bridge}", *_OPTIONS),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -133,7 +134,7 @@ class OwnEngine:
             self._process.terminate()
             self._process.wait(60)
         self._unmount()
-        subprocess.run(["ip", "link", "delete", _BRIDGE], check=False)
+        subprocess.run(["ip", "link", "delete", self._bridge], check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _unmount(self) -> None:
@@ -142,15 +143,17 @@ class OwnEngine:
             subprocess.run(["umount", "-l", place], check=False)
 
 
-def _make_bridge() -> None:
-    if Path(f"/sys/class/net/{_BRIDGE}").exists():
-        return
-    for command in (
-        ("link", "add", _BRIDGE, "type", "bridge"),
-        ("address", "add", _ADDRESS, "dev", _BRIDGE),
-        ("link", "set", _BRIDGE, "up"),
-    ):
-        subprocess.run(["ip", *command], check=True)
+def _made_bridge() -> str:
+    """The name of a bridge that nobody else has: the kernel lets one of two make it."""
+    for number in range(_MOST):
+        bridge = f"evergreen-eng{number}"
+        made = subprocess.run(["ip", "link", "add", bridge, "type", "bridge"], check=False)
+        if made.returncode == 0:
+            address = f"10.213.{254 - number}.1/24"
+            subprocess.run(["ip", "address", "add", address, "dev", bridge], check=True)
+            subprocess.run(["ip", "link", "set", bridge, "up"], check=True)
+            return bridge
+    raise RuntimeError(f"{_MOST} bridges evergreen-eng* are there: no other engine is begun")
 
 
 def _tags(images: list[dict[str, Any]]) -> list[str]:
