@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
+from urllib.parse import urlsplit
 
 import polars as pl
 import pytest
 
-from include.evergreen.adapters.lake import Lake
+from include.evergreen.adapters.lake import Lake, storage
 from include.evergreen.errors import NotInLake
 from include.evergreen.settings import load
+from tests.chaos.storm.proxy import ProxyProcess
 from tests.s3_server import s3_client, s3_environment, s3_server
 
 
@@ -42,3 +45,28 @@ def test_the_lake_lives_on_s3_too(lake: Lake):
     assert lake.get_part("m", "k", "train").equals(frame)
     with pytest.raises(NotInLake):
         lake.get_part("m", "k", "holdout")
+
+
+def test_a_store_that_falls_silent_is_asked_again(endpoint: str, tmp_path: Path, monkeypatch):
+    """What is said into a connection whose other side is gone is never answered."""
+    monkeypatch.setattr(storage, "_REQUEST_S", 2)
+    with ProxyProcess() as proxy:
+        proxy.aim(urlsplit(endpoint).port or 0)
+        home = {"EVERGREEN_HOME": str(tmp_path), "EVERGREEN_LAKE_URI": "s3://silent/lake"}
+        lake = Lake(load(home | s3_environment(proxy.url)))
+        s3_client(endpoint).create_bucket(Bucket="silent")
+        frame = pl.DataFrame({"x": [1.0, 2.0]})
+        lake.put_part("m", "k", "train", frame)
+        lake.append_rows("m", "rows", [frame], transaction="a")
+        for again in (
+            lambda: lake.get_part("m", "k", "train").equals(frame),
+            lambda: lake.scan("m", "rows").select(pl.len()).collect().item() == 2,
+            lambda: lake.put_part("m", "k", "holdout", frame) is None,
+        ):
+            proxy.become("blackhole")  # what is open stays mute for good
+            proxy.become("pass")
+            answers: list[bool] = []
+            asked = Thread(target=lambda: answers.append(again()), daemon=True)  # noqa: B023
+            asked.start()
+            asked.join(30)
+            assert answers == [True]

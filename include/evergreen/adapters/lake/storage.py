@@ -15,6 +15,7 @@ from typing import Any
 
 import boto3
 import polars as pl
+from botocore.config import Config
 
 from include.evergreen.disk import folders_in
 from include.evergreen.effects import effect, read
@@ -27,6 +28,8 @@ _S3_OPTIONS = {
     "region": "aws_region",
     "session_token": "aws_session_token",
 }
+#: A request that hears nothing for so long is asked again. polars itself waits for ever.
+_CONNECT_S, _REQUEST_S, _TRIES = 5, 60, 4
 
 
 @dataclass(frozen=True)
@@ -136,6 +139,11 @@ class Storage:
             aws_secret_access_key=self.options.get("aws_secret_access_key"),
             aws_session_token=self.options.get("aws_session_token"),
             region_name=self.options.get("aws_region"),
+            config=Config(
+                connect_timeout=_CONNECT_S,
+                read_timeout=_REQUEST_S,
+                retries={"max_attempts": _TRIES, "mode": "standard"},
+            ),
         )
 
 
@@ -147,4 +155,5 @@ def lake_storage(settings: Settings) -> Storage:
     options = {_S3_OPTIONS[key]: value for key, value in settings.s3.items() if key in _S3_OPTIONS}
     if options.get("aws_endpoint_url", "").startswith("http://"):
         options["aws_allow_http"] = "true"
+    options |= {"connect_timeout": f"{_CONNECT_S} seconds", "timeout": f"{_REQUEST_S} seconds"}
     return Storage(uri, options)
