@@ -123,6 +123,11 @@ lock: $(STAMP) ## Resolve requirements*.txt anew into the lock files, for Python
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	    --custom-compile-command 'make lock' --constraint requirements.lock \
 	    --output-file requirements-dev.lock requirements-dev.txt
+	@for kind in onnx sklearn; do \
+	    $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	        --custom-compile-command 'make lock' --constraint requirements.lock \
+	        --output-file docker/serving/requirements-$$kind.lock docker/serving/requirements-$$kind.txt; \
+	done
 
 schema: $(STAMP) ## Write docs/spec.schema.json after a change of the spec's fields
 	@$(RUN) include.evergreen.cli.spec_schema

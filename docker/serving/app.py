@@ -8,11 +8,12 @@ golden rows came out as at training. Exits with status 3 and the reason on stder
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime as dt
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,9 @@ log = logging.getLogger("evergreen.serving")
 
 REFUSED = 3
 GRACE_S = 6
-_LIBRARIES = ("numpy", "scikit-learn", "scipy", "skops", "uvicorn", "starlette")
+_LIBRARIES = (
+    "numpy", "onnxruntime", "scikit-learn", "scipy", "skops", "uvicorn", "starlette",
+)  # fmt: skip
 
 
 def make_service(environ: Mapping[str, str]) -> Service:
@@ -58,13 +61,22 @@ def make_service(environ: Mapping[str, str]) -> Service:
         predictor=predictor,
         model=environ.get("EVERGREEN_MODEL", predictor.info["model"]),
         version=version,
-        libraries={name: metadata.version(name) for name in _LIBRARIES},
+        libraries=_installed(_LIBRARIES),
         max_rows=int(environ.get("EVERGREEN_MAX_ROWS", "10000")),
         max_body_bytes=int(environ.get("EVERGREEN_MAX_BODY_BYTES", str(16 * 2**20))),
         body_timeout_s=float(environ.get("EVERGREEN_BODY_TIMEOUT_S", "15")),
         spool=_spool(environ, predictor, int(version)),
         started_at=dt.datetime.now(dt.UTC),
     )
+
+
+def _installed(names: Sequence[str]) -> dict[str, str]:
+    """The versions of those that this image has: it has either ONNX Runtime or scikit-learn."""
+    found = {}
+    for name in names:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def _spool(environ: Mapping[str, str], predictor: Any, version: int) -> Spool | None:
@@ -81,6 +93,8 @@ def _spool(environ: Mapping[str, str], predictor: Any, version: int) -> Spool | 
 
 def _make_quick() -> None:
     """Skip scikit-learn's checks of what the row contract has checked: a tenth of a prediction."""
+    if "sklearn" not in sys.modules:
+        return
     import sklearn
 
     sklearn.set_config(assume_finite=True, skip_parameter_validation=True)

@@ -23,6 +23,8 @@ LIBRARIES = (
     "sklearn.ensemble",
     "sklearn.linear_model",
     "skops.io",
+    "onnx",
+    "onnxruntime",
     "optuna",
     "optuna.importance",
     "matplotlib.backends.backend_agg",

@@ -46,7 +46,7 @@ def _alias_elsewhere(resources: Resources) -> None:
 
 def _half_a_model(resources: Resources) -> None:
     """The newest two logged models are v2's and v1's; both lose the end of their estimator."""
-    for path in (resources.settings.home / "mlflow" / "artifacts").rglob("estimator.skops"):
+    for path in (resources.settings.home / "mlflow" / "artifacts").rglob("estimator.*"):
         path.write_bytes(path.read_bytes()[:-100])
 
 

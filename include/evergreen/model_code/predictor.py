@@ -1,9 +1,9 @@
 """Loads a model's bundle only if every file is what was recorded, and predicts with it.
 
 A copy of this file travels in every bundle: the container, stock MLflow and the stages run the
-very same code. It imports the standard library and numpy only; scikit-learn and skops are imported
-by `load`, after every digest was checked. Nothing is unpickled, and no file is read twice, so what
-was checked is what is used.
+very same code. It imports the standard library and numpy only; what runs the estimator (ONNX
+Runtime, or scikit-learn and skops) is imported by `load`, after every digest was checked. Nothing
+is unpickled, and no file is read twice, so what was checked is what is used.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ REQUIRED = (
     "row_contract.py",
 )  # fmt: skip
 BUILDER = "builder.py"
-ESTIMATORS = ("estimator.skops",)
+ONNX, SKOPS = "estimator.onnx", "estimator.skops"
+ESTIMATORS = (ONNX, SKOPS)
 MAX_FILE_BYTES = 2 * 2**30
 #: Where a type of the estimator may come from; the bundle's own builder is the one addition.
 TRUSTED_PACKAGES = ("sklearn", "numpy", "scipy")
@@ -45,7 +46,7 @@ class BundleRefused(ValueError):
 
 
 class Estimator(Protocol):
-    """What predicts: scikit-learn today; whatever else has these two methods."""
+    """What predicts: an ONNX graph or a scikit-learn estimator."""
 
     def predict(self, matrix: Any) -> Any:
         """One value a row of a [n_rows, n_features] float32 matrix."""
@@ -260,9 +261,46 @@ def _installed(modules: Mapping[str, types.ModuleType]) -> Iterator[None]:
 
 
 def _load_estimator(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> Estimator:
+    content = files[manifest["estimator"]]
+    if manifest["estimator"] == ONNX:
+        return OnnxEstimator(content)
+    return _load_skops(manifest, files, content)
+
+
+class OnnxEstimator:
+    """A graph of the input `matrix` and one output, `prediction` or `probabilities`.
+
+    One thread a prediction: handing a few rows to a pool costs more than predicting them.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+        options.log_severity_level = 3
+        try:
+            self._run = onnxruntime.InferenceSession(
+                content, options, providers=["CPUExecutionProvider"]
+            ).run
+        except Exception as error:
+            raise BundleRefused(f"{ONNX} is no graph that can be run: {error}") from error
+
+    def predict(self, matrix: Any) -> Any:
+        """[n_rows] float32 of a regression."""
+        return self._run(["prediction"], {"matrix": matrix})[0].reshape(-1)
+
+    def predict_proba(self, matrix: Any) -> Any:
+        """[n_rows, n_classes] float32 of a classification."""
+        return self._run(["probabilities"], {"matrix": matrix})[0]
+
+
+def _load_skops(
+    manifest: Mapping[str, Any], files: Mapping[str, bytes], content: bytes
+) -> Estimator:
     import skops.io
 
-    content = files[manifest["estimator"]]
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())

@@ -32,7 +32,9 @@ CODE_DIRECTORY = Path(model_code.__file__).parent
 TRAVELLING = ("features.py", "predictor.py", "row_contract.py")
 #: The largest relative difference between the estimator and the bundle made of it.
 PARITY = 1e-9
-LIBRARIES = ("numpy", "scikit-learn", "scipy", "skops")
+#: What the versions of are recorded: of the fit, and of what runs the estimator.
+FITTED_WITH = ("numpy", "scikit-learn", "scipy")
+RUN_BY = {predictor.ONNX: ("onnxruntime",), predictor.SKOPS: ("skops",)}
 
 
 def write_bundle(
@@ -47,6 +49,8 @@ def write_bundle(
     builder_path: Path | None = None,
     builder_module: str | None = None,
     classes: Sequence[Any] | None = None,
+    onnx: bytes | None = None,
+    format_reason: str = "",
 ) -> str:
     """Write a bundle into an empty or absent directory; its manifest's sha256 (hex).
 
@@ -61,6 +65,9 @@ def write_bundle(
         builder_path: source of the user's builder, where one built the estimator.
         builder_module: its dotted name, such as `include.models.rides`.
         classes: the labels in the order of the probabilities; None takes `estimator.classes_`.
+        onnx: the estimator as a graph that was found to be the same; None keeps scikit-learn's own
+            in skops' format.
+        format_reason: why it is the one or the other; recorded.
 
     Raises:
         ArtifactRefused: the estimator holds types that may not be served, a golden row breaks
@@ -72,25 +79,30 @@ def write_bundle(
     contract = contract_of(spec)
     _write_json(directory / "contract.json", contract)
     _write_json(directory / "feature_plan.json", plan)
-    content = skops.io.dumps(estimator)
-    (directory / "estimator.skops").write_bytes(content)
     if builder_path is not None:
         shutil.copyfile(builder_path, directory / predictor.BUILDER)
     labels = None if spec.task == "regression" else _labels(spec, estimator, classes)
+    kept = predictor.SKOPS if onnx is None else predictor.ONNX
+    content = skops.io.dumps(estimator) if onnx is None else onnx
+    (directory / kept).write_bytes(content)
     manifest = {
         "format": predictor.FORMAT,
         "model": spec.model,
         "task": spec.task,
         "training_key": training_key,
         "encoding": encoding,
-        "estimator": "estimator.skops",
+        "estimator": kept,
+        "estimator_reason": format_reason,
         "classes": labels,
         "python": platform.python_version(),
-        "libraries": {name: metadata.version(name) for name in LIBRARIES},
+        "libraries": {name: metadata.version(name) for name in (*FITTED_WITH, *RUN_BY[kept])},
         "builder_module": builder_module if builder_path is not None else None,
-        "trusted_types": sorted(skops.io.get_untrusted_types(data=content)),
+        "trusted_types": (
+            sorted(skops.io.get_untrusted_types(data=content)) if onnx is None else []
+        ),
     }
-    golden_json = _golden(contract, plan, labels, golden, estimator)
+    served = estimator if onnx is None else predictor.OnnxEstimator(onnx)
+    golden_json = _golden(contract, plan, labels, golden, served)
     _write_json(directory / "golden.json", golden_json)
     return _finish(directory, manifest)
 

@@ -27,7 +27,7 @@ from include.evergreen.settings import PROJECT_ROOT
 PYFUNC_FILE = PROJECT_ROOT / "include" / "evergreen" / "model_code" / "pyfunc.py"
 #: The folder of the bundle among a version's artifacts.
 BUNDLE = "bundle"
-REQUIREMENTS = ("mlflow", "numpy", "pandas", "scikit-learn", "scipy", "skops")
+REQUIREMENTS = ("mlflow", "numpy", "onnxruntime", "pandas", "scikit-learn", "scipy", "skops")
 
 ColumnType = Literal["float", "integer", "boolean", "category", "timestamp", "key"]
 _TYPES = {

@@ -1,18 +1,21 @@
-"""Images by content: the serving image once per lock, app and base; one thin layer per version.
+"""Images by content: a serving image once per lock, app and base; one thin layer per version.
 
-Building a version needs no network, and says so to the engine (`network_mode: none`). The names of
-images are digests of what went into them, so an image that is there is the right one.
+There are two: one with ONNX Runtime, and a larger one with scikit-learn for the models that ONNX
+cannot stand for. Building a version needs no network, and says so to the engine (`network_mode:
+none`). The names of images are digests of what went into them, so an image that is there is the
+right one.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from include.evergreen.adapters.runtime.docker_engine import engine_errors, unless_gone
 from include.evergreen.adapters.runtime.interface import INSTALLATION
@@ -31,15 +34,30 @@ STAND_IN_BASE = "evergreen/base:bookworm"
 RECIPE_LABEL = "evergreen.recipe"
 
 
-def recipe_files(folder: Path) -> list[Path]:
-    """What the serving image is made of: the app's modules, the lock and the Dockerfile."""
-    return sorted([*folder.rglob("*.py"), folder / "requirements.lock", folder / "Dockerfile"])
+#: What runs the estimator in an image.
+Kind = Literal["onnx", "sklearn"]
+KINDS: tuple[Kind, ...] = ("onnx", "sklearn")
 
 
-def recipe_digest(folder: Path) -> str:
+def kind_of(bundle: Path) -> Kind:
+    """Which image a bundle is served from."""
+    manifest = json.loads((bundle / "manifest.json").read_bytes())
+    return "onnx" if str(manifest.get("estimator", "")).endswith(".onnx") else "sklearn"
+
+
+def lock_of(folder: Path, kind: Kind) -> Path:
+    return folder / f"requirements-{kind}.lock"
+
+
+def recipe_files(folder: Path, kind: Kind) -> list[Path]:
+    """What a serving image is made of: the app's modules, its lock and the Dockerfile."""
+    return sorted([*folder.rglob("*.py"), lock_of(folder, kind), folder / "Dockerfile"])
+
+
+def recipe_digest(folder: Path, kind: Kind) -> str:
     """sha256 over the names and contents of `recipe_files`."""
     digest = hashlib.sha256()
-    for path in recipe_files(folder):
+    for path in recipe_files(folder, kind):
         digest.update(f"{path.relative_to(folder)}\0".encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
@@ -61,13 +79,13 @@ class ServingImages:
         self._engine = engine
 
     @effect
-    def serving(self) -> str:
-        """The reference of the serving image, built now if this recipe has none yet.
+    def serving(self, kind: Kind) -> str:
+        """The reference of a serving image, built now if this recipe has none yet.
 
         Raises:
             Unavailable: no base image, or no wheels, can be had on this machine.
         """
-        recipe = recipe_digest(self._recipe)
+        recipe = recipe_digest(self._recipe, kind)
         base = self._local_base()
         if base is None:
             built = self._any_of(recipe)
@@ -75,18 +93,18 @@ class ServingImages:
                 return built
             base = self._pull_base()
         together = hashlib.sha256(f"{recipe}:{self._inspect(base)['Id']}".encode()).hexdigest()
-        reference = f"evergreen/serving:{together[:16]}"
+        reference = f"evergreen/serving:{kind}-{together[:16]}"
         if self._inspect(reference) is None:
             log.info("Building the serving image %s on %s; this happens once.", reference, base)
-            self._build_serving(reference, base, recipe)
+            self._build_serving(reference, base, recipe, kind)
         return reference
 
     @effect
     def version(
         self, bundle: Path, *, model: str, version: int, manifest_digest: str, training_key: str
     ) -> BuiltImage:
-        """The image of one version: the bundle, in a layer above the serving image."""
-        serving = self.serving()
+        """The image of one version: the bundle, in a layer above the serving image of its kind."""
+        serving = self.serving(kind_of(bundle))
         serving_id = self._inspect(serving)["Id"]
         content = hashlib.sha256(f"{serving_id}:{manifest_digest}".encode()).hexdigest()
         reference = f"evergreen/model:{model}-v{version}-{content[:12]}"
@@ -142,15 +160,18 @@ class ServingImages:
         tags = [tag for image in found for tag in image.get("RepoTags") or ()]
         return next((tag for tag in tags if tag.startswith("evergreen/serving:")), None)
 
-    def _build_serving(self, reference: str, base: str, recipe: str) -> None:
+    def _build_serving(self, reference: str, base: str, recipe: str, kind: Kind) -> None:
         interpreter = Interpreter.from_probe(self._run(base, ["python3", "-c", PROBE]))
         with self._context() as folder:
             context = Path(folder)
             (context / "wheels").mkdir()
-            download_wheels(self._recipe / "requirements.lock", context / "wheels", interpreter)
-            for path in recipe_files(self._recipe):
+            lock = lock_of(self._recipe, kind)
+            download_wheels(lock, context / "wheels", interpreter)
+            for path in recipe_files(self._recipe, kind):
                 inside = path.relative_to(self._recipe)
                 target = context / ("app" / inside if path.suffix == ".py" else inside)
+                if path == lock:
+                    target = context / "requirements.lock"
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, target)
             for path in context.rglob("*"):

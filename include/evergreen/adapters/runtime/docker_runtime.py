@@ -11,7 +11,7 @@ from docker.types import LogConfig
 
 from include.evergreen.adapters.runtime import container_config as hardening
 from include.evergreen.adapters.runtime.docker_engine import engine_errors, unless_gone
-from include.evergreen.adapters.runtime.docker_images import ServingImages
+from include.evergreen.adapters.runtime.docker_images import KINDS, ServingImages
 from include.evergreen.adapters.runtime.docker_upkeep import EngineUpkeep
 from include.evergreen.adapters.runtime.interface import (
     INSTALLATION,
@@ -45,7 +45,8 @@ class DockerRuntime(EngineUpkeep):
 
     @effect
     def prepare(self) -> None:
-        self._images.serving()
+        for kind in KINDS:
+            self._images.serving(kind)
 
     @effect
     def build(

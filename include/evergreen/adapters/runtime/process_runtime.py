@@ -26,6 +26,7 @@ from include.evergreen.adapters.runtime.container_config import environment
 from include.evergreen.adapters.runtime.docker_images import (
     SERVING_DIR,
     copy_readable,
+    kind_of,
     recipe_digest,
 )
 from include.evergreen.adapters.runtime.interface import (
@@ -71,7 +72,8 @@ class ProcessRuntime(FolderUpkeep):
         manifest_digest: str,
         training_key: str,  # noqa: ARG002 - a folder has no labels; the manifest names it
     ) -> BuiltImage:
-        content = f"{recipe_digest(self._recipe)}:{sys.version}:{manifest_digest}"
+        recipe = recipe_digest(self._recipe, kind_of(bundle))
+        content = f"{recipe}:{sys.version}:{manifest_digest}"
         digest = f"sha256:{hashlib.sha256(content.encode()).hexdigest()}"
         folder = self._settings.services_dir / model / f"v{version}-{digest[7:19]}"
         image = BuiltImage(model, version, "process", str(folder), digest, manifest_digest)

@@ -4,7 +4,7 @@
 scikit-learn estimator. Beside it the module may have `search_space(trial)`, which calls
 `trial.suggest_float`, `suggest_int` and `suggest_categorical`: what it asks for is what `build`
 gets as `params`. The file travels with the model, alone: it may import the standard library and
-what the serving image's lock holds, and nothing else. That is checked on its text, again while it
+what the lock of the serving image with scikit-learn holds, and nothing else. That is checked on its text, again while it
 is imported, and on the estimator it builds.
 """
 
@@ -26,8 +26,8 @@ from include.evergreen.contracts import Task
 from include.evergreen.errors import BuilderRefused
 from include.evergreen.settings import PROJECT_ROOT
 
-SERVING_LOCK = PROJECT_ROOT / "docker" / "serving" / "requirements.lock"
-#: What the serving image has at the least, where its lock is not at hand.
+SERVING_LOCK = PROJECT_ROOT / "docker" / "serving" / "requirements-sklearn.lock"
+#: What that image has at the least, where its lock is not at hand.
 _ASSUMED = ("numpy", "scipy", "scikit-learn", "skops")
 _IMPORT_NAMES = {"scikit-learn": "sklearn", "pyyaml": "yaml", "pillow": "PIL"}
 _PINNED = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)\s*==", re.MULTILINE)

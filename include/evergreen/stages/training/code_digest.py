@@ -17,6 +17,9 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[2]
 #: What changes a model or its judgement. Logging, claiming and registering do not.
 FILES = (
+    "adapters/onnx_models/export.py",
+    "adapters/onnx_models/graph.py",
+    "adapters/onnx_models/trees.py",
     "model_code/features.py",
     "model_code/plan.py",
     "model_code/predictor.py",
@@ -26,10 +29,12 @@ FILES = (
     "stages/training/recipes.py",
     "stages/training/scoring.py",
     "stages/training/search_spaces.py",
+    "stages/training/serving_format.py",
     "policy/holdout.py",
     "policy/judging.py",
+    "policy/parity.py",
 )
-LIBRARIES = ("numpy", "optuna", "scikit-learn", "scipy", "skops")
+LIBRARIES = ("numpy", "onnxruntime", "optuna", "scikit-learn", "scipy", "skl2onnx", "skops")
 
 
 def code_digest(builders: tuple[Path, ...] = ()) -> str:

@@ -16,11 +16,13 @@ from include.evergreen.contracts import Snapshot
 from include.evergreen.effects import effect
 from include.evergreen.errors import ArtifactRefused
 from include.evergreen.fencing import still_ours
-from include.evergreen.stages.bundle import contract_of, load_predictor, write_bundle
+from include.evergreen.model_code import features
+from include.evergreen.stages.bundle import columns_of, contract_of, load_predictor, write_bundle
 from include.evergreen.stages.resources import Resources
 from include.evergreen.stages.training.golden_rows import pick_golden_rows
-from include.evergreen.stages.training.recipes import Kitchen, limited, threads_of
+from include.evergreen.stages.training.recipes import Fit, Kitchen, limited, threads_of
 from include.evergreen.stages.training.search_spaces import Recipe
+from include.evergreen.stages.training.serving_format import ServingFormat, serving_format
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +84,9 @@ def _write(
     kitchen = Kitchen(spec, resources.settings.models_dir, frame)
     fit = kitchen.fit(recipe, threads_of(1))
     builder = kitchen.builder(recipe.estimator)
+    classes = kitchen.classes or None
     with limited(threads=1, cells=0):
+        served = _serving_format(resources, snapshot, fit, classes)
         return write_bundle(
             to,
             spec=spec,
@@ -93,5 +97,16 @@ def _write(
             golden=pick_golden_rows(frame, contract_of(spec)),
             builder_path=builder.path if builder else None,
             builder_module=builder.module if builder else None,
-            classes=kitchen.classes or None,
+            classes=classes,
+            onnx=served.onnx,
+            format_reason=served.reason,
         )
+
+
+def _serving_format(
+    resources: Resources, snapshot: Snapshot, fit: Fit, classes: list[Any] | None
+) -> ServingFormat:
+    """Compared on every row of the holdout, whichever rows it was fitted on."""
+    holdout = resources.lake.get_part(snapshot.model, snapshot.key, "holdout")
+    columns = columns_of(holdout, contract_of(resources.spec))
+    return serving_format(fit.estimator, fit.plan, features.transform(columns, fit.plan), classes)

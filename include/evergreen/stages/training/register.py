@@ -78,7 +78,8 @@ def _register(
             training_key=snapshot.key,
             manifest_digest=digest,
             columns=raw_columns(folder),
-            tags=_tags(snapshot, fitted, judgement, refitted=refit),
+            tags=_tags(snapshot, fitted, judgement, refitted=refit)
+            | {"served_as": str(read_manifest(folder)["estimator_reason"])},
         )
     return Candidate(
         model=snapshot.model,

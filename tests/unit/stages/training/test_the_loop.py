@@ -232,7 +232,7 @@ def test_a_champion_whose_files_were_changed_is_refused_and_judged_against_by_no
     snapshot = bike.freeze(bike.claim())
     bike.tune(snapshot)
     fitted = bike.fit(snapshot)
-    found = list(bike.settings.home.glob("mlflow/artifacts/**/models/**/estimator.skops"))
+    found = list(bike.settings.home.glob("mlflow/artifacts/**/models/**/estimator.*"))
     assert len(found) == 1
     found[0].write_bytes(found[0].read_bytes() + b"\0")
     with pytest.raises(ArtifactRefused, match=r"estimator\.skops"):

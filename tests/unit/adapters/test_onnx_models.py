@@ -1,0 +1,210 @@
+"""What an exported graph answers is what scikit-learn answers, whatever the columns hold."""
+
+import numpy as np
+import onnx
+import pytest
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.ensemble import (
+    GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from include.evergreen.adapters.onnx_models import NotConvertible, to_onnx
+from include.evergreen.adapters.onnx_models.trees import floor32
+from include.evergreen.model_code.predictor import OnnxEstimator, predictions
+from include.evergreen.policy.parity import MOST, Parity, why_not_the_same
+from include.evergreen.stages.training import serving_format as formats
+from include.evergreen.stages.training.serving_format import compare
+
+N_FEATURES, N_ROWS = 7, 1_500
+#: Columns 3 and 4 are categories of so many codes.
+CODES = {3: 6, 4: 40}
+NEVER_FITTED = 17
+
+
+def matrix(seed: int, *, missing: bool = True) -> np.ndarray:
+    """Numbers of several sizes, two categories, and in a tenth of all cells nothing."""
+    rng = np.random.default_rng(seed)
+    made = rng.normal(size=(N_ROWS, N_FEATURES)) * [1, 1e3, 1e-3, 1, 1, 1, 1]
+    made[:, 5] = 2011 + rng.integers(0, 3, N_ROWS)
+    for column, size in CODES.items():
+        made[:, column] = rng.integers(0, size, N_ROWS)
+    if missing:
+        made[rng.random(made.shape) < 0.1] = np.nan
+    return made.astype(np.float32)
+
+
+def fitted_on(seed: int = 0, *, missing: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    """Rows without one of the codes, and a target that depends on all kinds of columns."""
+    rows = matrix(seed, missing=missing)
+    rows[rows[:, 4] == NEVER_FITTED, 4] = NEVER_FITTED + 1
+    known = np.nan_to_num(rows)
+    noise = np.random.default_rng(seed).normal(size=N_ROWS)
+    return rows, 3 * known[:, 0] + 2 * known[:, 3] + known[:, 4] % 5 + 4 * np.isnan(
+        rows[:, 6]
+    ) + noise
+
+
+def scaled(estimator):
+    imputer = SimpleImputer(strategy="median", keep_empty_features=True)
+    return make_pipeline(imputer, StandardScaler(), estimator)
+
+
+HIST = {"max_iter": 40, "random_state": 3}
+CATEGORIES = {"categorical_features": list(CODES), **HIST}
+REGRESSIONS = {
+    "boosting": HistGradientBoostingRegressor(**HIST),
+    "boosting, categories": HistGradientBoostingRegressor(**CATEGORIES),
+    "boosting, poisson": HistGradientBoostingRegressor(loss="poisson", **CATEGORIES),
+    "boosting, quantile": HistGradientBoostingRegressor(loss="quantile", quantile=0.8, **HIST),
+    "boosting, one leaf": HistGradientBoostingRegressor(max_iter=2, min_samples_leaf=N_ROWS),
+    "forest": RandomForestRegressor(20, max_depth=9, random_state=3),
+    "ridge": scaled(Ridge()),
+}
+CLASSIFICATIONS = {
+    "boosting": HistGradientBoostingClassifier(**CATEGORIES),
+    "forest": RandomForestClassifier(20, max_depth=9, random_state=3),
+    "logistic": scaled(LogisticRegression(max_iter=300)),
+}
+
+
+def exported(estimator) -> OnnxEstimator:
+    return OnnxEstimator(to_onnx(estimator, n_features=N_FEATURES, codes=CODES))
+
+
+@pytest.mark.parametrize("name", REGRESSIONS)
+def test_a_regression_predicts_the_same(name):
+    rows, target = fitted_on()
+    estimator = REGRESSIONS[name].fit(rows, np.exp(target / 10) if "poisson" in name else target)
+    parity = compare(
+        predictions(estimator, matrix(1), None), predictions(exported(estimator), matrix(1), None)
+    )
+    assert why_not_the_same(parity) == ""
+    assert parity.rows == N_ROWS
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("name", CLASSIFICATIONS)
+def test_a_classification_gives_the_same_shares(name, n_classes):
+    rows, target = fitted_on()
+    classes = np.digitize(target, np.quantile(target, [0.5] if n_classes == 2 else [0.3, 0.6]))
+    estimator = CLASSIFICATIONS[name].fit(rows, classes)
+    if (name, n_classes) == ("forest", 3):
+        with pytest.raises(NotConvertible, match="more than two classes"):
+            exported(estimator)
+        return
+    labels = list(range(n_classes))
+    ours = predictions(estimator, matrix(1), labels)
+    parity = compare(ours, predictions(exported(estimator), matrix(1), labels))
+    assert why_not_the_same(parity) == ""
+    assert len(set(ours["prediction"].tolist())) == n_classes
+
+
+def test_any_other_estimator_is_converted_by_skl2onnx():
+    rows, target = fitted_on(missing=False)
+    estimator = GradientBoostingRegressor(n_estimators=20).fit(rows, target)
+    seen = exported(estimator).predict(matrix(1, missing=False))
+    assert seen == pytest.approx(estimator.predict(matrix(1, missing=False)), rel=1e-4)
+
+
+class Unheard(RegressorMixin, BaseEstimator):
+    def fit(self, rows, target):
+        self.n_features_in_ = rows.shape[1]
+        return self
+
+    def predict(self, rows):
+        return rows[:, 0]
+
+
+def test_what_has_no_converter_is_told_with_the_reason():
+    with pytest.raises(NotConvertible, match="skl2onnx cannot convert it"):
+        exported(Unheard().fit(*fitted_on()))
+
+
+def test_a_threshold_is_rounded_down_so_that_no_row_decides_otherwise():
+    thresholds = np.array([0.1, 1 / 3, 16_777_217.0, -0.1, 0.5, 0.0])
+    rounded = floor32(thresholds)
+    assert rounded.dtype == np.float32
+    assert (rounded.astype(float) <= thresholds).all()
+    assert (np.nextafter(rounded, np.float32(np.inf)).astype(float) > thresholds).all()
+
+
+def test_a_graph_is_valid_and_of_one_input_and_one_output():
+    rows, target = fitted_on()
+    graph = onnx.load_from_string(
+        to_onnx(
+            HistGradientBoostingRegressor(**CATEGORIES).fit(rows, target), n_features=7, codes=CODES
+        )
+    )
+    onnx.checker.check_model(graph, full_check=True)
+    assert [given.name for given in graph.graph.input] == ["matrix"]
+    assert [made.name for made in graph.graph.output] == ["prediction"]
+
+
+# --- whether it may stand for the estimator -----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("parity", "why"),
+    [
+        (Parity(100, MOST), ""),
+        (Parity(100, 2 * MOST), "differs by 2e-05 of the value on 100 rows"),
+        (Parity(100, float("nan")), "differs by nan"),
+        (Parity(0, 0.0), "no row to compare"),
+        (Parity(1_000, 0.0, labels_differ=3), "3 of 1,000 rows get another label"),
+    ],
+)
+def test_only_what_is_the_same_may_stand_for_it(parity, why):
+    seen = why_not_the_same(parity)
+    assert (seen == "") if why == "" else (why in seen)
+
+
+def test_a_number_on_either_side_that_is_none_is_a_difference():
+    one = {"prediction": np.array([1.0, 2.0])}
+    other = {"prediction": np.array([1.0, np.nan])}
+    assert why_not_the_same(compare(one, other))
+    assert why_not_the_same(compare(other, one))
+    assert not why_not_the_same(compare(one, one))
+
+
+PLAN = {
+    "steps": [
+        {"kind": "number", "names": [f"n{i}"]} if i not in CODES
+        else {"kind": "category", "names": [f"n{i}"], "categories": list(range(CODES[i]))}
+        for i in range(N_FEATURES)
+    ]
+}  # fmt: skip
+
+
+def test_a_graph_that_answers_as_the_estimator_does_is_served():
+    rows, target = fitted_on()
+    estimator = HistGradientBoostingRegressor(**CATEGORIES).fit(rows, target)
+    chosen = formats.serving_format(estimator, PLAN, matrix(1), None)
+    assert chosen.onnx is not None
+    assert "on 1,500 rows" in chosen.reason
+
+
+def test_a_graph_that_answers_otherwise_is_not_served(monkeypatch):
+    """The rounding of thresholds to the nearest float32, as a converter that does not care has it."""
+    rows, target = fitted_on()
+    rows[:, 0] = np.random.default_rng(5).integers(0, 3, N_ROWS) / np.float32(10)
+    estimator = HistGradientBoostingRegressor(**CATEGORIES).fit(rows, target)
+    wrong = HistGradientBoostingRegressor(**{**CATEGORIES, "max_iter": 39}).fit(rows, target)
+    graph = to_onnx(wrong, n_features=N_FEATURES, codes=CODES)
+    monkeypatch.setattr(formats, "to_onnx", lambda *_, **__: graph)
+    chosen = formats.serving_format(estimator, PLAN, matrix(1), None)
+    assert chosen.onnx is None
+    assert "its ONNX is not the same: it differs by" in chosen.reason
+
+
+def test_what_does_not_convert_is_served_by_scikit_learn():
+    chosen = formats.serving_format(Unheard().fit(*fitted_on()), PLAN, matrix(1), None)
+    assert chosen.onnx is None
+    assert chosen.reason.startswith("scikit-learn: no ONNX: skl2onnx cannot convert it")
