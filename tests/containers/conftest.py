@@ -21,7 +21,7 @@ from include.evergreen import settings as evergreen_settings
 from include.evergreen.adapters.registry import Registry
 from include.evergreen.adapters.runtime import Runtime, open_runtime
 from include.evergreen.adapters.runtime.docker_engine import connect
-from include.evergreen.adapters.runtime.docker_images import ServingImages
+from include.evergreen.adapters.runtime.docker_images import KINDS, ServingImages
 from include.evergreen.contracts import (
     BuiltImage,
     Candidate,
@@ -82,11 +82,12 @@ def shared_work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def images(shared_work: Path) -> ServingImages:
-    """The engine's images, once the serving image is among them."""
+    """The engine's images, once the serving images are among them."""
     settings = evergreen_settings.load({**os.environ, "EVERGREEN_HOME": str(shared_work)})
     try:
         found = ServingImages(settings, connect(settings))
-        found.serving()
+        for kind in KINDS:
+            found.serving(kind)
     except EvergreenError as error:
         missing(str(error))
     return found
@@ -94,7 +95,7 @@ def images(shared_work: Path) -> ServingImages:
 
 @pytest.fixture(scope="session")
 def engine(images: ServingImages) -> Any:
-    """The engine's client, once the serving image is there."""
+    """The engine's client, once the serving images are there."""
     return images._engine
 
 

@@ -18,6 +18,7 @@ from docker.errors import DockerException
 import docker
 from include.evergreen import settings as evergreen_settings
 from include.evergreen.adapters.runtime.docker_images import (
+    KINDS,
     OFFICIAL_BASE,
     RECIPE_LABEL,
     SERVING_DIR,
@@ -73,13 +74,14 @@ class OwnEngine:
 
     def load(self) -> None:
         """Take over the base image of the machine's engine, without a registry, and the serving
-        image if it is there; else it is built here.
+        images that are there; the others are built here.
         """
-        recipe = f"{RECIPE_LABEL}={recipe_digest(SERVING_DIR)}"
         theirs = docker.APIClient(timeout=300)
         bases = (os.environ.get("EVERGREEN_BASE_IMAGE"), OFFICIAL_BASE, STAND_IN_BASE)
         wanted = [tag for base in bases if base for tag in _tags(theirs.images(base))]
-        wanted += _tags(theirs.images(filters={"label": recipe}))
+        for kind in KINDS:
+            recipe = f"{RECIPE_LABEL}={recipe_digest(SERVING_DIR, kind)}"
+            wanted += _tags(theirs.images(filters={"label": recipe}))
         command = ["docker", "save", *wanted]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as save:
             subprocess.run(
@@ -90,7 +92,9 @@ class OwnEngine:
             )
 
         settings = evergreen_settings.load({"EVERGREEN_HOME": str(self.folder / "home")})
-        ServingImages(settings, docker.APIClient(base_url=self.url, timeout=300)).serving()
+        images = ServingImages(settings, docker.APIClient(base_url=self.url, timeout=300))
+        for kind in KINDS:
+            images.serving(kind)
 
     def restart(self, *, kill: bool, after_s: float) -> None:
         """End it, with SIGKILL or in order, and start it later; containers come back as told to."""

@@ -16,7 +16,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from include.evergreen.adapters.onnx_models import NotConvertible, to_onnx
+from include.evergreen.adapters.onnx_models import NotConvertible, closed, to_onnx
+from include.evergreen.adapters.onnx_models.closed import why_not_closed
 from include.evergreen.adapters.onnx_models.trees import floor32
 from include.evergreen.model_code.predictor import OnnxEstimator, predictions
 from include.evergreen.policy.parity import MOST, Parity, why_not_the_same
@@ -148,6 +149,67 @@ def test_a_graph_is_valid_and_of_one_input_and_one_output():
     assert [made.name for made in graph.graph.output] == ["prediction"]
 
 
+# --- whether it may be loaded at all -------------------------------------------------------------
+
+
+def graph_of_ridge() -> onnx.ModelProto:
+    rows, target = fitted_on()
+    return onnx.load_from_string(
+        to_onnx(scaled(Ridge()).fit(rows, target), n_features=N_FEATURES, codes={})
+    )
+
+
+def elsewhere(tensor: onnx.TensorProto, place: str) -> None:
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=place)
+
+
+@pytest.mark.parametrize("place", ["/etc/passwd", "../../secrets", "weights.bin"])
+@pytest.mark.parametrize("hidden", ["initializer", "attribute", "branch"])
+def test_numbers_in_another_file_are_refused(place, hidden):
+    model = graph_of_ridge()
+    assert why_not_closed(model) == ""
+    if hidden == "initializer":
+        elsewhere(model.graph.initializer[0], place)
+    else:
+        tensor = onnx.numpy_helper.from_array(np.zeros(4), "hidden")
+        elsewhere(tensor, place)
+        node = onnx.helper.make_node("Constant", [], ["unused"])
+        node.attribute.add(name="value", type=onnx.AttributeProto.TENSOR, t=tensor)
+        if hidden == "branch":
+            inner = onnx.helper.make_graph([node], "inner", [], [])
+            node = onnx.helper.make_node("If", ["matrix"], ["chosen"], then_branch=inner)
+        model.graph.node.append(node)
+    assert why_not_closed(model) == "its numbers are in another file"
+
+
+def test_operators_that_are_not_of_onnx_are_refused():
+    model = graph_of_ridge()
+    model.graph.node.append(onnx.helper.make_node("Run", ["matrix"], ["x"], domain="com.evil"))
+    assert why_not_closed(model) == "it needs operators of com.evil"
+    model = graph_of_ridge()
+    model.functions.add(name="Add", domain="ai.onnx.ml")
+    assert why_not_closed(model) == "it brings 1 functions of its own"
+
+
+def test_another_signature_is_refused(monkeypatch):
+    model = graph_of_ridge()
+    model.graph.output.append(onnx.helper.make_tensor_value_info("more", 1, [None]))
+    assert "makes ['prediction', 'more'] of ['matrix']" in why_not_closed(model)
+    monkeypatch.setattr(closed, "MOST_BYTES", 100)
+    assert "at most 100 are served" in why_not_closed(graph_of_ridge())
+
+
+def test_what_a_converter_makes_with_operators_of_its_own_is_not_a_graph_for_us(monkeypatch):
+    rows, target = fitted_on(missing=False)
+    estimator = GradientBoostingRegressor(n_estimators=2).fit(rows, target)
+    assert to_onnx(estimator, n_features=N_FEATURES, codes={})
+    monkeypatch.setattr(closed, "_DOMAINS", {""})
+    with pytest.raises(NotConvertible, match=r"may not be served: it needs operators of ai\.onnx"):
+        to_onnx(estimator, n_features=N_FEATURES, codes={})
+
+
 # --- whether it may stand for the estimator -----------------------------------------------------
 
 
@@ -192,7 +254,7 @@ def test_a_graph_that_answers_as_the_estimator_does_is_served():
 
 
 def test_a_graph_that_answers_otherwise_is_not_served(monkeypatch):
-    """The rounding of thresholds to the nearest float32, as a converter that does not care has it."""
+    """Thresholds rounded to the nearest float32, as by a converter that does not care."""
     rows, target = fitted_on()
     rows[:, 0] = np.random.default_rng(5).integers(0, 3, N_ROWS) / np.float32(10)
     estimator = HistGradientBoostingRegressor(**CATEGORIES).fit(rows, target)

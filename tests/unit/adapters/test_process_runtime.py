@@ -39,13 +39,20 @@ print(json.dumps({
 while True:
     listening.accept()[0].close()
 """
+#: A serving recipe whose app does next to nothing.
+RECIPE = {
+    "app.py": APP,
+    "requirements-onnx.lock": "",
+    "requirements-sklearn.lock": "",
+    "Dockerfile": "",
+}
 
 
 @pytest.fixture
 def recipe(tmp_path: Path) -> Path:
     folder = tmp_path / "serving"
     folder.mkdir()
-    for name, text in {"app.py": APP, "requirements.lock": "", "Dockerfile": ""}.items():
+    for name, text in RECIPE.items():
         (folder / name).write_text(text)
     return folder
 

@@ -76,18 +76,20 @@ def test_a_name_tells_model_version_environment_image_and_installation_apart(
 
 
 def test_the_recipe_is_another_after_any_of_its_files_changed(tmp_path: Path) -> None:
-    files = {"app.py": "a", "requirements.lock": "b", "Dockerfile": "c", "README.md": "d"}
-    for name, text in files.items():
+    files = {"app.py": "a", "requirements-onnx.lock": "b", "Dockerfile": "c"}
+    others = {"README.md": "d", "requirements-sklearn.lock": "e"}
+    for name, text in {**files, **others}.items():
         (tmp_path / name).write_text(text)
-    before = recipe_digest(tmp_path)
-    (tmp_path / "README.md").write_text("other")
-    assert recipe_digest(tmp_path) == before
-    for name in ("app.py", "requirements.lock", "Dockerfile"):
+    before = recipe_digest(tmp_path, "onnx")
+    for name in others:
+        (tmp_path / name).write_text("other")
+    assert recipe_digest(tmp_path, "onnx") == before
+    for name, text in files.items():
         (tmp_path / name).write_text("changed")
-        assert recipe_digest(tmp_path) != before
-        (tmp_path / name).write_text(files[name])
+        assert recipe_digest(tmp_path, "onnx") != before
+        (tmp_path / name).write_text(text)
     (tmp_path / "more.py").write_text("")
-    assert recipe_digest(tmp_path) != before
+    assert recipe_digest(tmp_path, "onnx") != before
 
 
 def test_wheels_are_chosen_for_the_image_not_for_this_machine() -> None:
@@ -138,4 +140,4 @@ def test_no_base_image_says_what_to_do(wanted: str, hint: str, tmp_path: Path) -
     environ = {"EVERGREEN_HOME": str(tmp_path), "EVERGREEN_BASE_IMAGE": wanted}
     images = ServingImages(evergreen_settings.load(environ), EngineWithoutImages())
     with pytest.raises(Unavailable, match=hint):
-        images.serving()
+        images.serving("onnx")

@@ -15,6 +15,7 @@ from include.evergreen.model_code.features import categorical_indices, transform
 from include.evergreen.model_code.plan import make_plan
 from include.evergreen.spec import ModelSpec
 from include.evergreen.stages import bundle
+from include.evergreen.stages.training.serving_format import serving_format
 
 RIDES = {
     "model": "rides",
@@ -73,7 +74,8 @@ def rides_frame(n_rows: int = 300, seed: int = 7) -> pl.DataFrame:
     )
 
 
-def make(directory: Path, spec: ModelSpec, frame: pl.DataFrame) -> Made:
+def make(directory: Path, spec: ModelSpec, frame: pl.DataFrame, *, graph: bool = False) -> Made:
+    """A bundle of boosted trees, as an ONNX graph or as scikit-learn's own."""
     contract = bundle.contract_of(spec)
     columns = bundle.columns_of(frame, contract)
     plan = make_plan(spec.features.model_dump(mode="json"), contract, "ordinal", columns)
@@ -85,6 +87,12 @@ def make(directory: Path, spec: ModelSpec, frame: pl.DataFrame) -> Made:
     )
     estimator.fit(transform(columns, plan), frame[spec.data.target].to_numpy())
     rows = bundle.raw_rows(frame.head(40), contract)
+    onnx = None
+    if graph:
+        matrix = transform(columns, plan)
+        classes = None if spec.task == "regression" else list(estimator.classes_)
+        onnx = serving_format(estimator, plan, matrix, classes).onnx
+        assert onnx is not None
     digest = bundle.write_bundle(
         directory,
         spec=spec,
@@ -93,6 +101,7 @@ def make(directory: Path, spec: ModelSpec, frame: pl.DataFrame) -> Made:
         plan=plan,
         training_key="k" * 64,
         golden=rows,
+        onnx=onnx,
     )
     return Made(spec, directory, digest, estimator, plan, rows)
 
@@ -100,6 +109,11 @@ def make(directory: Path, spec: ModelSpec, frame: pl.DataFrame) -> Made:
 def make_rides(directory: Path) -> Made:
     """A regression: how many rides in this hour."""
     return make(directory, ModelSpec.model_validate(RIDES), rides_frame())
+
+
+def make_rides_graph(directory: Path) -> Made:
+    """The same regression as a graph."""
+    return make(directory, ModelSpec.model_validate(RIDES), rides_frame(), graph=True)
 
 
 def make_weather(directory: Path) -> Made:

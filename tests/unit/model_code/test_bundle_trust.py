@@ -175,6 +175,26 @@ def test_an_estimator_that_is_no_skops_file_is_refused(copy) -> None:
         Predictor.load(copy, forge(copy))
 
 
+def test_a_graph_that_was_changed_is_refused_before_it_is_parsed(
+    rides_graph, tmp_path, monkeypatch
+) -> None:
+    copy = Path(shutil.copytree(rides_graph.directory, tmp_path / "copy"))
+    path = copy / "estimator.onnx"
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"TreeEnsemble", b"TreeEnsembel"))
+    monkeypatch.setattr(predictor_module, "OnnxEstimator", None)
+    with pytest.raises(BundleRefused, match=r"the sha256 of estimator\.onnx is"):
+        Predictor.load(copy, rides_graph.digest)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x80\x04pickle", b"\xff" * 1000])
+def test_what_is_no_graph_is_refused(rides_graph, tmp_path, content) -> None:
+    copy = Path(shutil.copytree(rides_graph.directory, tmp_path / "copy"))
+    (copy / "estimator.onnx").write_bytes(content)
+    with pytest.raises(BundleRefused, match=r"estimator\.onnx is no graph that can be run"):
+        Predictor.load(copy, forge(copy))
+
+
 def test_stages_get_an_error_that_does_not_retry(rides, copy) -> None:
     (copy / "golden.json").write_text("{}")
     with pytest.raises(ArtifactRefused) as caught:

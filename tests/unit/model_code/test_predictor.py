@@ -13,6 +13,17 @@ def test_a_bundle_predicts_exactly_as_the_estimator_it_was_made_of(rides) -> Non
     assert predictor.golden_difference() == 0.0
 
 
+def test_a_graph_predicts_what_the_estimator_does_one_row_or_many(rides_graph) -> None:
+    predictor = Predictor.load(rides_graph.directory, rides_graph.digest)
+    columns = predictor.parse(columns_of_rows(rides_graph.rows))
+    offline = rides_graph.estimator.predict(predictor.matrix(columns))
+    together = predictor.predict(columns)["prediction"]
+    assert np.allclose(together, offline, rtol=1e-5, atol=0)
+    for row, prediction in zip(rides_graph.rows, together, strict=True):
+        alone = predictor.predict(predictor.parse(columns_of_rows([row])))["prediction"]
+        assert alone.tolist() == [prediction]
+
+
 def test_a_classifier_answers_with_labels_of_their_own_type_and_probabilities(weather) -> None:
     predictor = Predictor.load(weather.directory, weather.digest)
     answer = predictor.predict(predictor.parse(columns_of_rows(weather.rows)))

@@ -1,4 +1,7 @@
-"""The serving app beside the tests: its modules importable, and running services of two models."""
+"""The serving app beside the tests: its modules importable, and running services of two models.
+
+The regression is an ONNX graph, the multiclass model scikit-learn's own.
+"""
 
 import contextlib
 import os
@@ -14,7 +17,7 @@ import pytest
 import requests
 
 from tests.conftest import PROJECT_ROOT
-from tests.unit.model_code.bundles import Made, make_rides, make_weather
+from tests.unit.model_code.bundles import Made, make_rides_graph, make_weather
 
 SERVING = PROJECT_ROOT / "docker" / "serving"
 START_S = 120
@@ -47,7 +50,7 @@ class Running:
 
 @pytest.fixture(scope="session")
 def rides(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    return make_rides(tmp_path_factory.mktemp("rides") / "bundle")
+    return make_rides_graph(tmp_path_factory.mktemp("rides") / "bundle")
 
 
 @pytest.fixture(scope="session")

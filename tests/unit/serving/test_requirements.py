@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from include.evergreen.adapters.runtime.docker_images import KINDS, lock_of
 from tests.conftest import PROJECT_ROOT
 
 SERVING = PROJECT_ROOT / "docker" / "serving"
@@ -17,31 +18,40 @@ def pins(path) -> dict[str, set[tuple[str, str]]]:
     return found
 
 
-@pytest.mark.parametrize("name", ["numpy", "scipy", "scikit-learn", "skops", "joblib", "orjson"])
-def test_both_locks_pin_the_same_version(name) -> None:
-    ours = {version for version, _ in pins(SERVING / "requirements.lock")[name]}
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        *(("sklearn", name) for name in ("numpy", "scipy", "scikit-learn", "skops", "joblib")),
+        *(("onnx", name) for name in ("numpy", "onnxruntime", "protobuf", "orjson")),
+    ],
+)
+def test_the_locks_pin_the_version_that_fits(kind, name) -> None:
+    ours = {version for version, _ in pins(lock_of(SERVING, kind))[name]}
     theirs = {version for version, _ in pins(PROJECT_ROOT / "requirements.lock")[name]}
     assert ours == theirs
 
 
-def test_every_requirement_is_locked_with_hashes() -> None:
-    lock = (SERVING / "requirements.lock").read_text()
-    locked = pins(SERVING / "requirements.lock")
-    for line in (SERVING / "requirements.txt").read_text().splitlines():
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_requirement_is_locked_with_hashes(kind) -> None:
+    lock = lock_of(SERVING, kind).read_text()
+    locked = pins(lock_of(SERVING, kind))
+    named = [SERVING / f"requirements-{part}.txt" for part in ("app", kind)]
+    for line in "".join(path.read_text() for path in named).splitlines():
         name = re.split(r"[<>=;! ]", line.strip())[0]
-        if name and not name.startswith("#"):
-            assert name in locked, (
-                f"{name} is not in docker/serving/requirements.lock: run make lock"
-            )
+        if name and not name.startswith(("#", "-r")):
+            assert name in locked, f"{name} is not in {lock_of(SERVING, kind)}: run make lock"
     blocks = re.split(r"^(?=[a-z0-9])", lock, flags=re.MULTILINE)
     assert all("--hash=sha256:" in block for block in blocks if "==" in block)
 
 
-def test_the_container_has_neither_pandas_nor_airflow_nor_mlflow() -> None:
-    assert (
-        not {"pandas", "apache-airflow", "mlflow", "pyarrow", "polars"}
-        & pins(SERVING / "requirements.lock").keys()
-    )
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_container_has_neither_pandas_nor_airflow_nor_mlflow(kind) -> None:
+    unwanted = {"pandas", "apache-airflow", "mlflow", "pyarrow", "polars"}
+    assert not unwanted & pins(lock_of(SERVING, kind)).keys()
+
+
+def test_what_runs_a_graph_comes_without_scikit_learn() -> None:
+    assert not {"scikit-learn", "scipy", "skops"} & pins(lock_of(SERVING, "onnx")).keys()
 
 
 def test_the_app_imports_nothing_of_the_project() -> None:

@@ -45,6 +45,13 @@ listening = socket.create_server((options.host, options.port))
 while True:
     listening.accept()[0].close()
 """
+#: A serving recipe whose app does next to nothing.
+RECIPE = {
+    "app.py": APP,
+    "requirements-onnx.lock": "",
+    "requirements-sklearn.lock": "",
+    "Dockerfile": "",
+}
 LOST, OPEN, NOBODYS = "a" * 64, "b" * 64, "c" * 64
 
 
@@ -171,7 +178,7 @@ def make_world(settings: Settings, spec: ModelSpec, folder: Path) -> World:
     """What an installation looks like that nobody has looked after for long."""
     recipe = folder / "serving"
     recipe.mkdir()
-    for name, text in {"app.py": APP, "requirements.lock": "", "Dockerfile": ""}.items():
+    for name, text in RECIPE.items():
         (recipe / name).write_text(text)
     world = World(Resources(spec, settings), recipe)
     world.client.create_registered_model("rides")

@@ -1,4 +1,4 @@
-"""ONNX models: what a fitted scikit-learn estimator computes, as a graph. onnx is known here only."""
+"""What a fitted scikit-learn estimator computes, as an ONNX graph; onnx is known here only."""
 
 from include.evergreen.adapters.onnx_models.export import NotConvertible, to_onnx
 

@@ -23,6 +23,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
+from include.evergreen.adapters.onnx_models.closed import why_not_closed
 from include.evergreen.adapters.onnx_models.graph import (
     MATRIX,
     PREDICTION,
@@ -130,9 +131,13 @@ def _converted(estimator: Any, n_features: int) -> bytes:
             initial_types=[(MATRIX, FloatTensorType([None, n_features]))],
             options=options,
         )
-    except Exception as error:  # noqa: BLE001 - whatever a converter trips over, this one has none
+    except Exception as error:
         raise NotConvertible(f"skl2onnx cannot convert it: {error!r:.300}") from error
-    return renamed(model, PROBABILITIES if is_classifier else PREDICTION)
+    named = renamed(model, PROBABILITIES if is_classifier else PREDICTION)
+    why = why_not_closed(named)
+    if why:
+        raise NotConvertible(f"what skl2onnx makes of it may not be served: {why}")
+    return bytes(named.SerializeToString())
 
 
 def _shares(graph: Graph, last: str, estimator: Any) -> bytes:

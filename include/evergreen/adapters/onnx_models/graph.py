@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from onnx import ModelProto, NodeProto, TensorProto, checker, helper, numpy_helper
 
+from include.evergreen.effects import read
+
 #: Names of a graph's input [n_rows, n_features] and of its one output.
 MATRIX, PREDICTION, PROBABILITIES = "matrix", "prediction", "probabilities"
 ML = "ai.onnx.ml"
@@ -22,6 +24,7 @@ class Graph:
         self._nodes: list[NodeProto] = []
         self._constants: list[TensorProto] = []
 
+    @read
     def add(self, kind: str, inputs: Sequence[str], domain: str = "", **attributes: Any) -> str:
         """Append a node; the name of what it computes."""
         name = f"{kind.lower()}_{len(self._nodes)}"
@@ -30,11 +33,13 @@ class Graph:
         )
         return name
 
+    @read
     def constant(self, values: npt.ArrayLike, kind: type = np.float32) -> str:
         name = f"constant_{len(self._constants)}"
         self._constants.append(numpy_helper.from_array(np.asarray(values, dtype=kind), name))
         return name
 
+    @read
     def finish(self, last: str, *, output: str, n_features: int, n_outputs: int) -> bytes:
         """The model whose one output is what the node `last` computes: [n_rows, n_outputs]."""
         self._nodes.append(helper.make_node("Identity", [last], [output]))
@@ -63,7 +68,7 @@ def both_shares(graph: Graph, second: str) -> str:
     return graph.add("Concat", [first, second], axis=1)
 
 
-def renamed(model: ModelProto, output: str) -> bytes:
+def renamed(model: ModelProto, output: str) -> ModelProto:
     """A converted model with its last output, alone, under our name."""
     last = model.graph.output[-1]
     for node in model.graph.node:
@@ -72,4 +77,4 @@ def renamed(model: ModelProto, output: str) -> bytes:
     last.name = output
     del model.graph.output[:-1]
     checker.check_model(model)
-    return bytes(model.SerializeToString())
+    return model

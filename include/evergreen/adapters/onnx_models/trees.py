@@ -104,10 +104,13 @@ def _append(tree: Tree, numbers: dict[str, list[int]], wide: dict[str, list[Any]
     wide["splits"] += np.where([codes is None for codes in sets], tree.threshold[inner], 0).tolist()
     for codes in sets:
         if codes is not None:
-            wide["members"] += [*(codes or [_NO_CODE]), np.nan]
+            members: list[float] = [*codes] or [_NO_CODE]
+            wide["members"] += [*members, np.nan]
 
 
-def _append_single_leaf(leaf: int, numbers: dict[str, list[int]], wide: dict[str, Any]) -> None:
+def _append_single_leaf(
+    leaf: int, numbers: dict[str, list[int]], wide: dict[str, list[Any]]
+) -> None:
     """A tree needs a node: one both of whose sides are its leaf."""
     numbers["nodes_featureids"].append(0)
     for side in ("true", "false"):

@@ -4,8 +4,8 @@
 scikit-learn estimator. Beside it the module may have `search_space(trial)`, which calls
 `trial.suggest_float`, `suggest_int` and `suggest_categorical`: what it asks for is what `build`
 gets as `params`. The file travels with the model, alone: it may import the standard library and
-what the lock of the serving image with scikit-learn holds, and nothing else. That is checked on its text, again while it
-is imported, and on the estimator it builds.
+what the lock of the serving image with scikit-learn holds, and nothing else. That is checked on
+its text, again while it is imported, and on the estimator it builds.
 """
 
 from __future__ import annotations
