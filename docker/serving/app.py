@@ -25,9 +25,10 @@ _HERE = str(Path(__file__).resolve().parent)
 if _HERE not in sys.path:
     sys.path.insert(0, _HERE)
 
+from application import build  # noqa: E402
 from bundle_loader import BundleRefused, load_predictor  # noqa: E402
-from endpoints import GOLDEN_TOLERANCE, Service, build  # noqa: E402
 from segments import SegmentWriter  # noqa: E402
+from service import GOLDEN_TOLERANCE, Service  # noqa: E402
 from spool import Spool  # noqa: E402
 
 log = logging.getLogger("evergreen.serving")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 
+from dialect import Headers
 from refusals import Refusal
 
 Receive = Callable[[], Awaitable[Any]]
@@ -18,7 +19,7 @@ class ClientGone(Exception):
 
 
 async def read_body(
-    receive: Receive, headers: Mapping[str, str], *, max_bytes: int, timeout_s: float
+    receive: Receive, headers: Headers, *, max_bytes: int, timeout_s: float
 ) -> bytes:
     """The whole body.
 
@@ -26,9 +27,9 @@ async def read_body(
         Refusal: 413 for more than `max_bytes`, 408 if it is not there after `timeout_s`.
         ClientGone: the connection broke first.
     """
-    declared = headers.get("content-length", "")
-    if declared.isascii() and declared.isdigit() and int(declared[:20]) > max_bytes:
-        if "expect" not in headers and int(declared[:20]) <= 4 * max_bytes:
+    declared = headers.get(b"content-length", b"")
+    if declared.isdigit() and int(declared[:20]) > max_bytes:
+        if b"expect" not in headers and int(declared[:20]) <= 4 * max_bytes:
             await _drain(receive, 4 * max_bytes)
         raise _too_large(max_bytes)
     chunks: list[bytes] = []

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from arro3.core import Array, DataType, Table
@@ -19,15 +18,18 @@ from arro3.io import write_parquet
 _OURS = ("request_id", "time", "version")
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One answered request: `time_us` since 1970, typed columns, predictions by name."""
+class Entry(NamedTuple):
+    """One answered request: `time_us` since 1970, typed columns, predictions by name.
 
-    request_id: str
+    The row of a request that is `alone` comes as values, those of any other as columns.
+    """
+
+    request_id: bytes
     time_us: int
     columns: Mapping[str, Any]
     predictions: Mapping[str, Any]
     n_rows: int
+    alone: bool = False
 
 
 class SegmentWriter:
@@ -50,16 +52,18 @@ class SegmentWriter:
         """A Parquet file with every row of these entries, in their order."""
         repeated = [(entry, entry.n_rows) for entry in entries]
         columns = {
-            "request_id": _array([e.request_id for e, n in repeated for _ in range(n)], "text"),
+            "request_id": _array(
+                [e.request_id.decode() for e, n in repeated for _ in range(n)], "text"
+            ),
             "time": _array([e.time_us for e, n in repeated for _ in range(n)], "timestamp"),
             "version": _array([self._version] * sum(n for _, n in repeated), "integer"),
         }
         for name, kind in self._raw.items():
-            values = [v for e in entries for v in _values(e.columns.get(name), e.n_rows)]
+            values = [v for e in entries for v in _values(e, e.columns.get(name))]
             columns[name] = _array(values, kind)
         for name, kind in self._predictions.items():
             if name not in columns:
-                values = [v for e in entries for v in _values(e.predictions[name], e.n_rows)]
+                values = [v for e in entries for v in _values(e, e.predictions[name])]
                 columns[name] = _array(values, kind)
         file = io.BytesIO()
         # Into memory first: arro3 panics where a disk is full, and a panic is no OSError.
@@ -73,10 +77,12 @@ def _kind(column: Mapping[str, Any]) -> str:
     return "text" if column["type"] == "key" else str(column["type"])
 
 
-def _values(column: Any, n_rows: int) -> Sequence[Any]:
+def _values(entry: Entry, column: Any) -> Sequence[Any]:
     """Python values with None for missing: an array's NaN and NaT are missing."""
+    if entry.alone:
+        return (column,)
     if column is None:
-        return [None] * n_rows
+        return [None] * entry.n_rows
     if not isinstance(column, np.ndarray):
         return list(column)
     if column.dtype.kind == "M":

@@ -30,6 +30,8 @@ REQUIRED = (
     "row_contract.py",
 )  # fmt: skip
 BUILDER = "builder.py"
+#: Not in bundles of an earlier release.
+ONE_ROW = "one_row.py"
 ONNX, SKOPS = "estimator.onnx", "estimator.skops"
 ESTIMATORS = (ONNX, SKOPS)
 MAX_FILE_BYTES = 2 * 2**30
@@ -70,8 +72,13 @@ class Predictor:
         rows = module_from_source(files["row_contract.py"], "row_contract")
         features = module_from_source(files["features.py"], "features")
         self.InvalidRows: type[ValueError] = rows.InvalidRows
-        self._rows = rows.RowContract(self.contract, features.LocalTimes(self.plan["time"]))
+        times = features.LocalTimes(self.plan["time"])
+        self._rows = rows.RowContract(self.contract, times)
         self._features = features.Features(self.plan)
+        self._one: Any = None
+        if ONE_ROW in files:
+            one = module_from_source(files[ONE_ROW], "one_row")
+            self._one = one.OneRow(self.contract, self.plan, times, features.PERIODS)
         self._estimator = _load_estimator(manifest, files)
 
     @classmethod
@@ -108,6 +115,24 @@ class Predictor:
         """
         return predictions(self._estimator, self.matrix(columns), self.classes)
 
+    def predict_one(self, raw: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """The typed values and the predictions of one raw row, exactly as among others.
+
+        Many times faster than `parse` and `predict` for a row alone, and it never says what is
+        wrong: it is None for a row that is not plainly right, which `parse` then has to judge.
+        """
+        typed = None if self._one is None else self._one.typed(raw)
+        if typed is None:
+            return None
+        matrix = self._one.matrix(typed)
+        if self.classes is None:
+            return typed, {"prediction": float(self._estimator.predict(matrix)[0])}
+        shares = self._estimator.predict_proba(matrix)[0].tolist()
+        answer = {"prediction": self.classes[shares.index(max(shares))]}
+        for label, share in zip(self.classes, shares, strict=True):
+            answer[f"probability_{label}"] = share
+        return typed, answer
+
     def golden_difference(self, n_rows: int | None = None) -> float:
         """The largest relative difference to the recorded predictions of the golden rows.
 
@@ -124,7 +149,16 @@ class Predictor:
                 continue
             scale = np.maximum(np.abs(recorded), 1e-6)
             worst = max(worst, float(np.max(np.abs(values - recorded) / scale, initial=0.0)))
-        return float(worst)
+        same = all(self._one_is_as_among_others(row, seen, i) for i, row in enumerate(rows))
+        return float(worst) if same else np.inf
+
+    def _one_is_as_among_others(
+        self, row: Mapping[str, Any], together: Mapping[str, Any], index: int
+    ) -> bool:
+        alone = self.predict_one(row)
+        if alone is None:
+            return True
+        return all(values[index] == alone[1][name] for name, values in together.items())
 
 
 def predictions(estimator: Estimator, matrix: Any, classes: Sequence[Any] | None) -> dict[str, Any]:
@@ -208,11 +242,11 @@ def _manifest(raw: bytes, directory: Path) -> dict[str, Any]:
         raise BundleRefused(f"{directory}: {MANIFEST} is no manifest: {error!r}.") from error
     if kind != FORMAT:
         raise BundleRefused(f"{directory}: the bundle has format {kind}; {FORMAT} is understood.")
-    known = {*REQUIRED, BUILDER, *ESTIMATORS}
+    known = {*REQUIRED, BUILDER, ONE_ROW, *ESTIMATORS}
     if not names >= set(REQUIRED) or not names <= known or manifest["estimator"] not in names:
         raise BundleRefused(
             f"{directory}: the manifest lists {', '.join(sorted(map(repr, names))[:10])}; a bundle "
-            f"has {', '.join(REQUIRED)}, an estimator, and perhaps {BUILDER}."
+            f"has {', '.join(REQUIRED)}, an estimator, and perhaps {ONE_ROW} and {BUILDER}."
         )
     refuse_types(trusted, manifest["builder_module"])
     return dict(manifest)

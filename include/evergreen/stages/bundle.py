@@ -29,7 +29,7 @@ from include.evergreen.spec import Column, ModelSpec
 
 CODE_DIRECTORY = Path(model_code.__file__).parent
 #: The files of `model_code` that travel with a model.
-TRAVELLING = ("features.py", "predictor.py", "row_contract.py")
+TRAVELLING = ("features.py", "one_row.py", "predictor.py", "row_contract.py")
 #: The largest relative difference between the estimator and the bundle made of it.
 PARITY = 1e-9
 #: What the versions of are recorded: of the fit, and of what runs the estimator.

@@ -26,7 +26,7 @@ def entry(rides, n_rows: int = 3, name: str = "r") -> Entry:
     predictor = Predictor.load(rides.directory, rides.digest)
     columns = predictor.parse(columns_of_rows((rides.rows * n_rows)[:n_rows]))
     now = int(dt.datetime(2026, 1, 2, tzinfo=dt.UTC).timestamp() * 1e6)
-    return Entry(name, now, columns, predictor.predict(columns), n_rows)
+    return Entry(name.encode(), now, columns, predictor.predict(columns), n_rows)
 
 
 def segments(folder) -> list:
@@ -61,7 +61,7 @@ def test_labels_and_probabilities_are_kept_in_their_types(weather, tmp_path) -> 
     predictor = Predictor.load(weather.directory, weather.digest)
     columns = predictor.parse(columns_of_rows(weather.rows))
     writer = SegmentWriter(predictor.contract, 1, predictor.classes)
-    served = Entry("r", 0, columns, predictor.predict(columns), len(weather.rows))
+    served = Entry(b"r", 0, columns, predictor.predict(columns), len(weather.rows))
     (tmp_path / "s.parquet").write_bytes(writer.content([served]))
     frame = pl.read_parquet(tmp_path / "s.parquet")
     assert frame.schema["prediction"] == pl.String
@@ -75,7 +75,7 @@ def test_a_raw_column_named_as_one_of_the_logs_own_gives_way(tmp_path) -> None:
         "optional": {"time": {"type": "timestamp"}},
     }
     columns = {"version": np.array([1.5]), "time": np.array([0], "datetime64[us]")}
-    served = Entry("r", 1_000_000, columns, {"prediction": np.array([1.0])}, 1)
+    served = Entry(b"r", 1_000_000, columns, {"prediction": np.array([1.0])}, 1)
     (tmp_path / "s.parquet").write_bytes(SegmentWriter(contract, 3, None).content([served]))
     frame = pl.read_parquet(tmp_path / "s.parquet")
     assert frame.columns == ["request_id", "time", "version", "prediction"]
@@ -156,7 +156,7 @@ def test_a_spool_that_is_not_there_drops_at_the_end_and_says_so(rides, writer, t
 
 def test_an_entry_that_cannot_be_written_does_not_end_the_log(rides, writer, tmp_path) -> None:
     good = entry(rides, 2)
-    broken = Entry("x", 0, {**good.columns, "weather": [1, object()]}, good.predictions, 2)
+    broken = Entry(b"x", 0, {**good.columns, "weather": [1, object()]}, good.predictions, 2)
     spool = Spool(tmp_path, writer, segment_rows=2, segment_s=0.1)
     spool.start()
     spool.offer(broken)

@@ -21,6 +21,7 @@ FILES = (
     "adapters/onnx_models/graph.py",
     "adapters/onnx_models/trees.py",
     "model_code/features.py",
+    "model_code/one_row.py",
     "model_code/plan.py",
     "model_code/predictor.py",
     "model_code/row_contract.py",

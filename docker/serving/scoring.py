@@ -1,4 +1,4 @@
-"""MLflow's scoring protocol: bodies into raw columns, predictions into answers. No pandas.
+"""MLflow's scoring protocol: bodies into raw rows or columns, predictions into answers. No pandas.
 
 `dataframe_split`, `dataframe_records`, `instances` and `inputs` as JSON, or CSV with a header.
 What is no JSON at all is a 400; JSON of the wrong shape is a 422 that says what was expected.
@@ -11,19 +11,109 @@ import io
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from refusals import FIELDS_SHOWN, Refusal
+from dialect import Asked, Columns, Headers
+from refusals import FIELDS_SHOWN, Refusal, refusal_body
 
-Columns = dict[str, Sequence[Any]]
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 JSON, CSV = "application/json", "text/csv"
+_JSON = JSON.encode()
+_LISTS = {"dataframe_records", "instances"}
+_SPLIT = {"columns", "data"}
 _SHOWN = 60
 
 
+class Scoring:
+    """The dialect of `/invocations`, for one contract."""
+
+    kind = "invocations"
+
+    def __init__(self, contract: Mapping[str, Any], max_rows: int) -> None:
+        self._contract = contract
+        self._max_rows = max_rows
+
+    def media(self, headers: Headers) -> str:
+        """`application/json` or `text/csv`; a 415 for another type, charset or compression."""
+        if headers.get(b"content-type") == _JSON and b"content-encoding" not in headers:
+            return JSON
+        return media_type(*(_text(headers, b"content-" + name) for name in (b"type", b"encoding")))
+
+    def read(self, body: bytes, media: str) -> Asked:
+        """What is asked; a 400 for what cannot be read."""
+        if media == CSV:
+            return Asked(None, _read_csv(body, self._contract))
+        document = _read_json(body)
+        return Asked(single_row(document), document)
+
+    def columns(self, asked: Asked) -> Columns:
+        """The raw columns, all of one length from 1 to `max_rows`.
+
+        Raises:
+            Refusal: 413 for too many rows, 422 for the wrong shape.
+        """
+        if isinstance(asked.document, CsvColumns):
+            return _bounded(asked.document.columns, self._max_rows)
+        return _bounded(_columns_of(asked.document, self._contract, self._max_rows), self._max_rows)
+
+    def write(self, _: Asked, predictions: Mapping[str, Any]) -> bytes:
+        """`{"predictions": [...]}`: numbers for a regression, else one record a row."""
+        return write_answer(predictions)
+
+    def write_one(self, _: Asked, prediction: Mapping[str, Any]) -> bytes:
+        """The same of one row's values."""
+        if len(prediction) == 1:
+            return orjson.dumps({"predictions": [prediction["prediction"]]})
+        return orjson.dumps({"predictions": [prediction]})
+
+    def refuse(self, status: int, message: str, fields: Sequence[dict[str, Any]] = ()) -> bytes:
+        return orjson.dumps(refusal_body(status, message, fields))
+
+
+@dataclass(frozen=True)
+class CsvColumns:
+    """A CSV body's columns, as the JSON values they stand for."""
+
+    columns: Columns
+
+
+def single_row(document: Any) -> dict[str, Any] | None:
+    """The row of a request that plainly holds one; None for many rows, or where one must look."""
+    if type(document) is not dict or len(document) != 1:
+        return None
+    ((form, content),) = document.items()
+    if type(content) is list:
+        first = content[0] if len(content) == 1 and form in _LISTS else None
+        return first if type(first) is dict else None
+    if type(content) is not dict:
+        return None
+    if form == "inputs":
+        return content
+    if form == "dataframe_split" and content.keys() == _SPLIT:
+        return _row_of_split(content["columns"], content["data"])
+    return None
+
+
+def _row_of_split(names: Any, rows: Any) -> dict[str, Any] | None:
+    if type(names) is not list or type(rows) is not list or len(rows) != 1:
+        return None
+    values = rows[0]
+    if type(values) is not list or len(values) != len(names):
+        return None
+    if not all(type(name) is str for name in names):
+        return None
+    row = dict(zip(names, values, strict=True))
+    return row if len(row) == len(names) else None
+
+
+def _text(headers: Headers, name: bytes) -> str | None:
+    value = headers.get(name)
+    return None if value is None else value.decode("latin-1")
+
+
 def media_type(header: str | None, encoding: str | None) -> str:
-    """`application/json` or `text/csv`; a 415 for anything else, another charset or compression."""
     kind, *parameters = [part.strip().lower() for part in (header or "").split(";")]
     if kind not in (JSON, CSV) or any(p not in ("", "charset=utf-8") for p in parameters):
         seen = repr(_short(header)) if header else "none"
@@ -33,13 +123,7 @@ def media_type(header: str | None, encoding: str | None) -> str:
     return kind
 
 
-def read_columns(body: bytes, kind: str, contract: Mapping[str, Any], max_rows: int) -> Columns:
-    """The raw columns of a request, all of one length from 1 to `max_rows`.
-
-    Raises:
-        Refusal: 400 for what cannot be read, 413 for too many rows, 422 for the wrong shape.
-    """
-    columns = _from_csv(body, contract) if kind == CSV else _from_json(body, contract, max_rows)
+def _bounded(columns: Columns, max_rows: int) -> Columns:
     n_rows = max(map(len, columns.values()), default=0)
     if n_rows > max_rows:
         raise _too_many(n_rows, max_rows)
@@ -63,8 +147,7 @@ def _too_many(n_rows: int, max_rows: int) -> Refusal:
     return Refusal(413, f"The request holds {n_rows:,} rows; at most {max_rows:,} are taken.")
 
 
-def _from_json(body: bytes, contract: Mapping[str, Any], max_rows: int) -> Columns:
-    document = _read_json(body)
+def _columns_of(document: Any, contract: Mapping[str, Any], max_rows: int) -> Columns:
     if not isinstance(document, dict):
         raise _wrong_shape(f"{_kind(document)} at the top")
     forms = [form for form in FORMS if form in document]
@@ -182,7 +265,7 @@ _FORMS: dict[str, Callable[[Any, Mapping[str, Any]], Columns]] = {
 }
 
 
-def _from_csv(body: bytes, contract: Mapping[str, Any]) -> Columns:
+def _read_csv(body: bytes, contract: Mapping[str, Any]) -> CsvColumns:
     try:
         text = body.decode("utf-8-sig")
         names, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
@@ -194,7 +277,7 @@ def _from_csv(body: bytes, contract: Mapping[str, Any]) -> Columns:
         raise Refusal(422, "The CSV is empty: it needs a header and at least one row.") from None
     columns = _positional(names, [row for row in rows if row], "CSV")
     known = {**contract["optional"], **contract["columns"]}
-    return {name: _typed(values, known.get(name)) for name, values in columns.items()}
+    return CsvColumns({name: _typed(values, known.get(name)) for name, values in columns.items()})
 
 
 def _typed(values: Sequence[str], column: Mapping[str, Any] | None) -> Sequence[Any]:

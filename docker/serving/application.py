@@ -1,0 +1,150 @@
+"""The ASGI app: predictions by the shortest way there is, everything else by the pages.
+
+Bad input is a 4xx that names what is wrong. Every answer carries `X-Model-Version` and
+`X-Request-Id` (the client's own, if it is a plain one). A request marked `X-Evergreen-Probe` is
+answered as any other and kept out of the spool.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import secrets
+from collections.abc import Mapping
+
+import orjson
+from answering import Answering
+from body import ClientGone, read_body
+from dialect import Dialect, Headers
+from pages import build_pages
+from refusals import Refusal, refusal_body
+from scoring import Scoring
+from segments import Entry
+from service import Service
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+log = logging.getLogger("evergreen.serving")
+
+#: Smaller bodies are answered on the event loop: handing them to a thread costs more than it saves.
+INLINE_BYTES = 16 * 1024
+#: What is left of an unread body must not be taken for the next request.
+_UNREAD = (408, 413, 415)
+_REQUEST_ID = re.compile(rb"^[A-Za-z0-9._:/+=-]{1,128}$")
+_JSON = (b"content-type", b"application/json")
+
+
+def build(service: Service) -> ASGIApp:
+    """The ASGI app of a service."""
+    scoring = Scoring(service.predictor.contract, service.max_rows)
+    return Application(service, {"/invocations": scoring}, build_pages(service))
+
+
+class Application:
+    """Answers predictions itself, hands on the rest, and gives every answer its headers."""
+
+    def __init__(self, service: Service, dialects: Mapping[str, Dialect], pages: ASGIApp) -> None:
+        self._service = service
+        self._dialects = dialects
+        self._pages = pages
+        self._answering = Answering(service.predictor)
+        self._version = (b"x-model-version", service.version.encode())
+        # Unlike any other service's, and quick to make.
+        self._ids = secrets.token_hex(8).encode()
+        self._number = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._pages(scope, receive, send)
+            return
+        headers: Headers = dict(scope["headers"])
+        request_id = self._request_id(headers)
+        dialect = self._dialects.get(scope["path"])
+        if dialect is None:
+            await self._page(scope, receive, send, request_id)
+        elif scope["method"] != "POST":
+            message = f"{scope['path']} takes POST; GET /contract says what it predicts from."
+            await self._send(
+                send, 405, dialect.refuse(405, message), request_id, (b"allow", b"POST")
+            )
+        else:
+            await self._predict(dialect, headers, receive, send, request_id)
+
+    async def _predict(
+        self, dialect: Dialect, headers: Headers, receive: Receive, send: Send, request_id: bytes
+    ) -> None:
+        service = self._service
+        more: tuple[tuple[bytes, bytes], ...] = ()
+        try:
+            media = dialect.media(headers)
+            body = await read_body(
+                receive, headers, max_bytes=service.max_body_bytes, timeout_s=service.body_timeout_s
+            )
+            content, entry = await self._answer(dialect, body, media, request_id)
+            self._keep(entry, headers)
+            status = 200
+        except Refusal as refusal:
+            status = refusal.status
+            content = dialect.refuse(status, str(refusal), refusal.fields)
+            more = ((b"connection", b"close"),) if status in _UNREAD else ()
+        except ClientGone:
+            service.counts["clients_gone"] += 1
+            return
+        except Exception:
+            log.exception("Request %s ended in an error that nobody foresaw.", request_id)
+            status, content = 500, dialect.refuse(500, _unforeseen(request_id))
+        await self._send(send, status, content, request_id, *more)
+
+    async def _answer(
+        self, dialect: Dialect, body: bytes, media: str, request_id: bytes
+    ) -> tuple[bytes, Entry]:
+        if len(body) <= INLINE_BYTES:
+            return self._answering.answer(dialect, body, media, request_id)
+        return await asyncio.get_running_loop().run_in_executor(
+            self._service.pool, self._answering.answer, dialect, body, media, request_id
+        )
+
+    def _keep(self, entry: Entry, headers: Headers) -> None:
+        self._service.counts["rows"] += entry.n_rows
+        if self._service.spool is not None and b"x-evergreen-probe" not in headers:
+            self._service.spool.offer(entry)
+
+    async def _send(
+        self, send: Send, status: int, content: bytes, request_id: bytes, *more: tuple[bytes, bytes]
+    ) -> None:
+        self._service.counts[f"status_{status}"] += 1
+        length = (b"content-length", b"%d" % len(content))
+        headers = [_JSON, length, self._version, (b"x-request-id", request_id), *more]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
+
+    async def _page(self, scope: Scope, receive: Receive, send: Send, request_id: bytes) -> None:
+        started = False
+
+        async def send_identified(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                self._service.counts[f"status_{message['status']}"] += 1
+                ours = (self._version, (b"x-request-id", request_id))
+                message["headers"] = [*message["headers"], *ours]
+            await send(message)
+
+        try:
+            await self._pages(scope, receive, send_identified)
+        except Exception:
+            log.exception("Request %s ended in an error that nobody foresaw.", request_id)
+            if not started:
+                content = orjson.dumps(refusal_body(500, _unforeseen(request_id)))
+                await self._send(send, 500, content, request_id)
+
+    def _request_id(self, headers: Headers) -> bytes:
+        theirs = headers.get(b"x-request-id")
+        if theirs is not None and _REQUEST_ID.match(theirs):
+            return theirs
+        self._number += 1
+        return b"%s%016x" % (self._ids, self._number)
+
+
+def _unforeseen(request_id: bytes) -> str:
+    return f"The service could not answer. Its log says why, under {request_id.decode()}."

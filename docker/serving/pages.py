@@ -1,0 +1,109 @@
+"""Everything that is no prediction: health, version, contract and counters. None of it hurries."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+from collections.abc import AsyncIterator, Mapping
+
+import numpy as np
+import orjson
+from refusals import refusal_body
+from service import GOLDEN_TOLERANCE, Service
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+
+class Pages:
+    """The answers to GET requests."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def ping(self, _: Request) -> Response:
+        return json_response(b'{"status":"ok"}')
+
+    async def health(self, _: Request) -> Response:
+        service = self._service
+        difference = service.predictor.golden_difference(1)
+        healthy = difference <= GOLDEN_TOLERANCE
+        content = {
+            "status": "ok" if healthy else "wrong predictions",
+            "model": service.model,
+            "version": service.version,
+            "golden_difference": difference if np.isfinite(difference) else None,
+            "spool": service.spool.stats() if service.spool else None,
+        }
+        return json_response(orjson.dumps(content), 200 if healthy else 503)
+
+    async def version(self, _: Request) -> Response:
+        service, info = self._service, self._service.predictor.info
+        content = {
+            "model": service.model,
+            "version": service.version,
+            "manifest_digest": info["manifest_digest"],
+            "training_key": info["training_key"],
+            "libraries": dict(service.libraries),
+            "fitted_with": info["libraries"],
+            "started_at": service.started_at.isoformat(),
+        }
+        return json_response(orjson.dumps(content))
+
+    async def contract(self, _: Request) -> Response:
+        return json_response(orjson.dumps(self._service.predictor.contract))
+
+    async def stats(self, _: Request) -> Response:
+        service = self._service
+        content = {
+            "counts": dict(service.counts),
+            "spool": service.spool.stats() if service.spool else None,
+            "seconds": (dt.datetime.now(dt.UTC) - service.started_at).total_seconds(),
+        }
+        return json_response(orjson.dumps(content))
+
+
+def build_pages(service: Service) -> Starlette:
+    """The pages, and what is started and ended with the service."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        if service.spool is not None:
+            service.spool.start()
+        yield
+        service.pool.shutdown()
+        if service.spool is not None:
+            await asyncio.to_thread(service.spool.close)
+
+    pages = Pages(service)
+    app = Starlette(
+        routes=[
+            Route("/ping", pages.ping, methods=["GET"]),
+            Route("/health", pages.health, methods=["GET"]),
+            Route("/version", pages.version, methods=["GET"]),
+            Route("/contract", pages.contract, methods=["GET"]),
+            Route("/stats", pages.stats, methods=["GET"]),
+        ],
+        exception_handlers={HTTPException: _refuse_route},
+        lifespan=lifespan,
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+def json_response(
+    content: bytes, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    return Response(content, status, headers, media_type="application/json")
+
+
+def _refuse_route(request: Request, error: Exception) -> Response:
+    status = getattr(error, "status_code", 500)
+    where = f"{request.method[:20]} {request.scope['path'][:100]}"
+    message = f"{where} is not served; POST /invocations predicts, GET /contract says from what."
+    return json_response(
+        orjson.dumps(refusal_body(status, message)), status, getattr(error, "headers", None)
+    )

@@ -1,0 +1,35 @@
+"""What one running service is: its model, its limits, its counters."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from spool import Spool
+
+#: The largest relative difference of a golden row; the stages verify with the spec's own.
+GOLDEN_TOLERANCE = 1e-4
+
+
+@dataclass
+class Service:
+    """One model being served, with its limits and counters."""
+
+    predictor: Any
+    model: str
+    version: str
+    libraries: Mapping[str, str]
+    max_rows: int
+    max_body_bytes: int
+    body_timeout_s: float
+    spool: Spool | None
+    started_at: dt.datetime
+    counts: Counter[str] = field(default_factory=Counter)
+    # Large requests run one after the other: a second one would only slow both.
+    pool: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="predict")
+    )
