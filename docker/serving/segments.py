@@ -11,7 +11,6 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 from arro3.core import Array, DataType, Table
 from arro3.io import write_parquet
 
@@ -21,7 +20,8 @@ _OURS = ("request_id", "time", "version")
 class Entry(NamedTuple):
     """One answered request: `time_us` since 1970, typed columns, predictions by name.
 
-    The row of a request that is `alone` comes as values, those of any other as columns.
+    The row of a request that is `alone` comes as values, those of any other as columns. The writer
+    gets plain values and lists (`prediction_log.plain`).
     """
 
     request_id: bytes
@@ -78,25 +78,16 @@ def _kind(column: Mapping[str, Any]) -> str:
 
 
 def _values(entry: Entry, column: Any) -> Sequence[Any]:
-    """Python values with None for missing: an array's NaN and NaT are missing."""
+    """As many values as the entry has rows, None or NaN for missing."""
     if entry.alone:
         return (column,)
-    if column is None:
-        return [None] * entry.n_rows
-    if not isinstance(column, np.ndarray):
-        return list(column)
-    if column.dtype.kind == "M":
-        micros = column.astype(np.int64).tolist()
-        return [None if gone else v for v, gone in zip(micros, np.isnat(column), strict=True)]
-    if column.dtype.kind == "f" and np.isnan(column).any():
-        return [None if value != value else value for value in column.tolist()]  # noqa: PLR0124
-    values: list[Any] = column.tolist()
-    return values
+    return [None] * entry.n_rows if column is None else column
 
 
 def _array(values: Sequence[Any], kind: str) -> Any:
     if kind == "text":
         return Array(values, DataType.utf8())
+    values = [None if value != value else value for value in values]  # noqa: PLR0124 - NaN
     if kind == "float":
         return Array(values, DataType.float64())
     if kind == "boolean":

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from spool import Spool
+from prediction_log import PredictionLog
 
 #: The largest relative difference of a golden row; the stages verify with the spec's own.
 GOLDEN_TOLERANCE = 1e-4
@@ -26,7 +26,7 @@ class Service:
     max_rows: int
     max_body_bytes: int
     body_timeout_s: float
-    spool: Spool | None
+    spool: PredictionLog | None
     started_at: dt.datetime
     counts: Counter[str] = field(default_factory=Counter)
     # Large requests run one after the other: a second one would only slow both.

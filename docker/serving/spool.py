@@ -1,4 +1,4 @@
-"""Keeps what was served as Parquet segments, off the request path; an answer never waits for it.
+"""Keeps what was served as Parquet segments: the queue and the disk of the log's writer.
 
 `offer` puts a finished answer into a bounded queue. One thread makes segments of it: written under
 a name that starts with a dot, flushed to disk, then renamed. What does not fit (queue full, disk
@@ -34,7 +34,7 @@ class Spool:
         *,
         segment_rows: int = 20_000,
         segment_s: float = 10.0,
-        max_waiting_rows: int = 200_000,
+        max_waiting_rows: int = 50_000,
         max_disk_bytes: int = 2**30,
     ) -> None:
         self._directory = directory

@@ -9,6 +9,7 @@ import time
 import numpy as np
 import polars as pl
 import pytest
+from prediction_log import plain
 from segments import Entry, SegmentWriter
 from spool import Spool
 
@@ -26,7 +27,7 @@ def entry(rides, n_rows: int = 3, name: str = "r") -> Entry:
     predictor = Predictor.load(rides.directory, rides.digest)
     columns = predictor.parse(columns_of_rows((rides.rows * n_rows)[:n_rows]))
     now = int(dt.datetime(2026, 1, 2, tzinfo=dt.UTC).timestamp() * 1e6)
-    return Entry(name.encode(), now, columns, predictor.predict(columns), n_rows)
+    return Entry(*plain(Entry(name.encode(), now, columns, predictor.predict(columns), n_rows)))
 
 
 def segments(folder) -> list:
@@ -61,12 +62,13 @@ def test_labels_and_probabilities_are_kept_in_their_types(weather, tmp_path) -> 
     predictor = Predictor.load(weather.directory, weather.digest)
     columns = predictor.parse(columns_of_rows(weather.rows))
     writer = SegmentWriter(predictor.contract, 1, predictor.classes)
-    served = Entry(b"r", 0, columns, predictor.predict(columns), len(weather.rows))
+    answer = predictor.predict(columns)
+    served = Entry(*plain(Entry(b"r", 0, columns, answer, len(weather.rows))))
     (tmp_path / "s.parquet").write_bytes(writer.content([served]))
     frame = pl.read_parquet(tmp_path / "s.parquet")
     assert frame.schema["prediction"] == pl.String
     assert frame.schema["probability_rain"] == pl.Float64
-    assert frame["prediction"].to_list() == served.predictions["prediction"].tolist()
+    assert frame["prediction"].to_list() == served.predictions["prediction"]
 
 
 def test_a_raw_column_named_as_one_of_the_logs_own_gives_way(tmp_path) -> None:
@@ -75,7 +77,7 @@ def test_a_raw_column_named_as_one_of_the_logs_own_gives_way(tmp_path) -> None:
         "optional": {"time": {"type": "timestamp"}},
     }
     columns = {"version": np.array([1.5]), "time": np.array([0], "datetime64[us]")}
-    served = Entry(b"r", 1_000_000, columns, {"prediction": np.array([1.0])}, 1)
+    served = Entry(b"r", 1_000_000, columns, {"prediction": [1.0]}, 1)
     (tmp_path / "s.parquet").write_bytes(SegmentWriter(contract, 3, None).content([served]))
     frame = pl.read_parquet(tmp_path / "s.parquet")
     assert frame.columns == ["request_id", "time", "version", "prediction"]

@@ -1,0 +1,239 @@
+"""Keeps what was served without a cost to who asked: a second process makes the segments of it.
+
+Making Parquet holds the interpreter for milliseconds, longer than many answers take, so none of it
+happens in the process that answers. There `offer` appends to a bounded queue; a thread hands it on
+through a pipe in small pieces. What the writer cannot take (a full disk, a slow one, none at all)
+fills the queue, and then rows are dropped and counted. No answer ever waits for the log.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import marshal
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter, deque
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from segments import Entry
+
+log = logging.getLogger("evergreen.log")
+
+_TICK_S = 0.2
+#: As much is handed on at a time: the interpreter is held for less than a millisecond.
+_PIECE_ROWS = 500
+_RETRY_S = 5.0
+_COUNTED = ("rows_written", "rows_dropped", "segments", "failures")
+
+
+@dataclass(frozen=True)
+class LogOrder:
+    """What the writer is told: of what and where it makes segments, and its limits."""
+
+    directory: str
+    contract: dict[str, Any]
+    version: int
+    classes: list[Any] | None
+    segment_s: float = 10.0
+    max_disk_bytes: int = 2**30
+
+
+class PredictionLog:
+    """The request log of one running service; a share of the requests, drawn one by one."""
+
+    def __init__(
+        self, order: LogOrder, *, share: float = 1.0, max_waiting_rows: int = 50_000
+    ) -> None:
+        self._order = order
+        self._share = share
+        self._max_waiting_rows = max_waiting_rows
+        self._draw = random.random
+        self._lock = threading.Lock()
+        self._waiting: deque[Entry] = deque()
+        self._waiting_rows = 0
+        self._sent = 0  # rows that this writer was given
+        self._reported: Counter[str] = Counter()  # what this writer said
+        self._counts: Counter[str] = Counter()  # our own, and of writers that ended
+        self._last_error = ""
+        self._writer: subprocess.Popen[bytes] | None = None
+        self._not_before = 0.0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def offer(self, entry: Entry) -> None:
+        """Take an answer if there is room; drop and count it if not. Never waits, never raises."""
+        if self._share < 1.0 and self._draw() >= self._share:
+            return
+        with self._lock:
+            if self._waiting_rows + entry.n_rows > self._max_waiting_rows:
+                self._counts["rows_dropped"] += entry.n_rows
+                return
+            self._waiting.append(entry)
+            self._waiting_rows += entry.n_rows
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """Have written what waits; whatever is not by then is counted as dropped."""
+        self._stop.set()
+        self._thread.join(timeout_s)
+        writer = self._writer
+        if writer is not None:
+            _killed(writer)
+        log.info("Prediction log closed: %s", self.stats())
+
+    def stats(self) -> dict[str, int | str]:
+        """Counters since the start, rows that wait, and the last failure (empty: none)."""
+        with self._lock:
+            said = {name: self._counts[name] + self._reported[name] for name in _COUNTED}
+            with_writer = self._sent - self._settled()
+            return {
+                **said,
+                "rows_waiting": self._waiting_rows + with_writer,
+                "last_error": self._last_error,
+            }
+
+    def _settled(self) -> int:
+        return self._reported["rows_written"] + self._reported["rows_dropped"]
+
+    def _run(self) -> None:
+        while not self._stop.wait(_TICK_S):
+            self._hand_on()
+        self._hand_on()
+        self._end_writer()
+        with self._lock:
+            self._counts["rows_dropped"] += self._waiting_rows
+            self._waiting.clear()
+            self._waiting_rows = 0
+
+    def _hand_on(self) -> None:
+        """Give the writer all that waits, one piece after the other."""
+        while self._waiting and time.monotonic() >= self._not_before:
+            try:
+                pipe = self._pipe()
+            except OSError as error:
+                self._failed(f"The writer does not start: {error}")
+                return
+            entries, rows = self._piece()
+            frame = marshal.dumps([plain(entry) for entry in entries])
+            with self._lock:
+                self._sent += rows
+            try:
+                pipe.write(len(frame).to_bytes(4, "big") + frame)
+                pipe.flush()
+            except OSError:
+                self._writer_is_gone()
+                return
+
+    def _piece(self) -> tuple[list[Entry], int]:
+        with self._lock:
+            entries, rows = [], 0
+            while self._waiting and rows < _PIECE_ROWS:
+                entries.append(self._waiting.popleft())
+                rows += entries[-1].n_rows
+            self._waiting_rows -= rows
+            return entries, rows
+
+    def _pipe(self) -> IO[bytes]:
+        """To a writer that runs: one is started where there is none."""
+        writer = self._writer
+        if writer is None or writer.poll() is not None:
+            if writer is not None:
+                self._writer_is_gone()
+            program = Path(__file__).with_name("log_writer.py")
+            writer = subprocess.Popen(  # noqa: S603 - our own program, no shell
+                [sys.executable, "-I", str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
+            self._writer = writer
+            threading.Thread(target=self._listen, args=(writer,), daemon=True).start()
+            order = json.dumps(asdict(self._order)).encode()
+            assert writer.stdin is not None
+            writer.stdin.write(len(order).to_bytes(4, "big") + order)
+        assert writer.stdin is not None
+        return writer.stdin
+
+    def _listen(self, writer: subprocess.Popen[bytes]) -> None:
+        """Take in what a writer says of itself, a line of JSON at a time."""
+        assert writer.stdout is not None
+        with writer.stdout as lines:
+            for line in lines:
+                said = json.loads(line)
+                with self._lock:
+                    if writer is self._writer:
+                        self._reported = Counter({name: said[name] for name in _COUNTED})
+                        self._last_error = said["last_error"] or self._last_error
+
+    def _writer_is_gone(self) -> None:
+        """What a writer had and did not report as written is dropped; another is started later."""
+        writer, self._writer = self._writer, None
+        status = None if writer is None else _killed(writer)
+        with self._lock:
+            self._settle_writer()
+            self._counts["failures"] += 1
+        self._failed(f"The writer ended with status {status}.")
+
+    def _settle_writer(self) -> None:
+        self._counts["rows_dropped"] += self._sent - self._settled()
+        self._counts.update(self._reported)
+        self._sent, self._reported = 0, Counter()
+
+    def _failed(self, why: str) -> None:
+        self._not_before = time.monotonic() + _RETRY_S
+        with self._lock:
+            self._last_error = why[:300]
+        log.warning("Nothing is kept of what is served for %g s: %s", _RETRY_S, why)
+
+    def _end_writer(self) -> None:
+        """The writer writes what it has once its pipe is closed, says so, and ends."""
+        writer = self._writer
+        if writer is None:
+            return
+        assert writer.stdin is not None
+        assert writer.stdout is not None
+        try:
+            writer.stdin.close()
+        except OSError:
+            log.warning("The writer was gone when its last rows were to be written.")
+        writer.wait()
+        deadline = time.monotonic() + 1
+        while self.stats()["rows_waiting"] and time.monotonic() < deadline:
+            time.sleep(0.01)  # its last line is on the way
+        with self._lock:
+            self._settle_writer()
+
+
+def _killed(writer: subprocess.Popen[bytes]) -> int:
+    """The status of a writer, once it has ended for sure."""
+    writer.kill()
+    assert writer.stdin is not None
+    with contextlib.suppress(OSError):  # what is left in its buffer has no reader
+        writer.stdin.close()
+    return writer.wait()
+
+
+def plain(entry: Entry) -> tuple[Any, ...]:
+    """The entry as plain Python values: lists for columns, microseconds for times."""
+    if entry.alone:
+        return tuple(entry)
+    columns = {name: _listed(values) for name, values in entry.columns.items()}
+    predictions = {name: _listed(values) for name, values in entry.predictions.items()}
+    return (entry.request_id, entry.time_us, columns, predictions, entry.n_rows, False)
+
+
+def _listed(column: Any) -> list[Any]:
+    if not isinstance(column, np.ndarray):
+        return list(column)
+    if column.dtype.kind != "M":
+        listed: list[Any] = column.tolist()
+        return listed
+    micros = column.astype(np.int64).tolist()
+    return [None if gone else v for v, gone in zip(micros, np.isnat(column), strict=True)]

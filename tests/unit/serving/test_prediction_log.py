@@ -1,0 +1,149 @@
+"""Whatever becomes of the process that writes the log: answers go on, and every row is counted."""
+
+import os
+import signal
+import time
+
+import numpy as np
+import polars as pl
+import pytest
+from prediction_log import LogOrder, PredictionLog, plain
+from segments import Entry
+
+from include.evergreen.model_code.predictor import Predictor, columns_of_rows
+from include.evergreen.stages.bundle import contract_of
+
+
+@pytest.fixture
+def order(rides, tmp_path) -> LogOrder:
+    folder = tmp_path / "log"
+    folder.mkdir()
+    return LogOrder(str(folder), contract_of(rides.spec), 7, None, segment_s=0.2)
+
+
+@pytest.fixture
+def predictor(rides) -> Predictor:
+    return Predictor.load(rides.directory, rides.digest)
+
+
+def alone(predictor: Predictor, row: dict, name: str = "r") -> Entry:
+    found = predictor.predict_one(row)
+    assert found is not None
+    return Entry(name.encode(), 1_700_000_000_000_000, *found, 1, alone=True)
+
+
+def among_others(predictor: Predictor, rows: list[dict]) -> Entry:
+    columns = predictor.parse(columns_of_rows(rows))
+    return Entry(b"many", 1_700_000_000_000_000, columns, predictor.predict(columns), len(rows))
+
+
+def wait_for(condition, timeout_s: float = 20) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come true"
+        time.sleep(0.02)
+
+
+def written(order: LogOrder) -> pl.DataFrame:
+    return pl.read_parquet(f"{order.directory}/*.parquet")
+
+
+def test_a_row_alone_is_kept_as_it_is_among_others(order, predictor, rides) -> None:
+    log = PredictionLog(order)
+    log.start()
+    for row in rides.rows:
+        log.offer(alone(predictor, row))
+    log.offer(among_others(predictor, rides.rows))
+    log.close()
+    frame = written(order)
+    assert log.stats()["rows_written"] == frame.height == 2 * len(rides.rows)
+    by_itself = frame.filter(pl.col("request_id") == "r").drop("request_id")
+    together = frame.filter(pl.col("request_id") == "many").drop("request_id")
+    assert by_itself.equals(together)
+    assert by_itself["temperature"].null_count() > 0
+
+
+def test_an_open_log_writes_by_age_and_says_how_much(order, predictor, rides) -> None:
+    log = PredictionLog(order)
+    log.start()
+    log.offer(among_others(predictor, rides.rows))
+    wait_for(lambda: log.stats()["rows_written"] == len(rides.rows))
+    assert log.stats()["rows_waiting"] == 0
+    log.close()
+    assert log.stats() == {
+        "rows_written": len(rides.rows),
+        "rows_dropped": 0,
+        "segments": 1,
+        "failures": 0,
+        "rows_waiting": 0,
+        "last_error": "",
+    }
+
+
+def test_a_writer_that_is_killed_is_followed_by_another_and_its_rows_are_counted(
+    order, predictor, rides, monkeypatch
+) -> None:
+    monkeypatch.setattr("prediction_log._RETRY_S", 0.3)
+    slow = LogOrder(**{**order.__dict__, "segment_s": 3600})
+    log = PredictionLog(slow)
+    log.start()
+    log.offer(among_others(predictor, rides.rows))
+    wait_for(lambda: log._sent == len(rides.rows))
+    os.kill(log._writer.pid, signal.SIGKILL)
+    log._writer.wait()
+    log.offer(alone(predictor, rides.rows[0]))
+    wait_for(lambda: log._sent == 1)
+    log.close()
+    stats = log.stats()
+    assert (stats["rows_dropped"], stats["rows_written"]) == (len(rides.rows), 1)
+    assert stats["failures"] == 1
+    assert "The writer ended with status -9" in stats["last_error"]
+
+
+def test_a_writer_that_cannot_start_leaves_the_rows_waiting_then_drops_them(
+    order, predictor, rides, monkeypatch
+) -> None:
+    monkeypatch.setattr("prediction_log.sys.executable", "/nowhere/python")
+    log = PredictionLog(order, max_waiting_rows=5)
+    log.start()
+    for row in rides.rows[:8]:
+        log.offer(alone(predictor, row))
+    wait_for(lambda: "does not start" in str(log.stats()["last_error"]))
+    assert (log.stats()["rows_waiting"], log.stats()["rows_dropped"]) == (5, 3)
+    log.close()
+    assert (log.stats()["rows_waiting"], log.stats()["rows_dropped"]) == (0, 8)
+
+
+def test_a_writer_that_is_stopped_costs_rows_and_no_time(order, predictor, rides) -> None:
+    log = PredictionLog(order, max_waiting_rows=2_000)
+    log.start()
+    log.offer(alone(predictor, rides.rows[0]))
+    wait_for(lambda: log._sent == 1)
+    os.kill(log._writer.pid, signal.SIGSTOP)
+    entry = among_others(predictor, rides.rows * 10)
+    slowest = 0.0
+    for _ in range(200):
+        began = time.monotonic()
+        log.offer(entry)
+        slowest = max(slowest, time.monotonic() - began)
+        time.sleep(0.002)
+    assert slowest < 0.2
+    assert log.stats()["rows_dropped"] > 0
+    log.close(timeout_s=0.5)
+
+
+def test_a_share_of_the_requests_is_kept(order, predictor, rides) -> None:
+    log = PredictionLog(order, share=0.25)
+    drawn = iter(np.linspace(0, 1, 40, endpoint=False))
+    log._draw = lambda: float(next(drawn))
+    for row in rides.rows[:40]:
+        log.offer(alone(predictor, row))
+    assert log.stats()["rows_waiting"] == 10
+
+
+def test_times_and_missing_numbers_of_columns_become_plain_values(predictor, rides) -> None:
+    entry = among_others(predictor, [{**rides.rows[1], "at": "2024-05-01T00:00:00Z"}])
+    plainly = Entry(*plain(entry))
+    assert plainly.columns["at"] == [1_714_521_600_000_000]
+    gone = entry._replace(columns={"at": np.array(["NaT"], dtype="datetime64[us]")})
+    assert Entry(*plain(gone)).columns["at"] == [None]
