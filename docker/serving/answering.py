@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from dialect import Asked, Dialect
 from refusals import Refusal
 from segments import Entry
+
+
+class Answered(NamedTuple):
+    """The body of an answer, what is kept of it, and the raw values: a row's, or columns."""
+
+    content: bytes
+    entry: Entry
+    raw: Mapping[str, Any]
 
 
 class Answering:
@@ -19,9 +28,7 @@ class Answering:
         # A bundle of an earlier release knows only the way for many rows.
         self._predict_one = getattr(predictor, "predict_one", lambda _: None)
 
-    def answer(
-        self, dialect: Dialect, body: bytes, media: str, request_id: bytes
-    ) -> tuple[bytes, Entry]:
+    def answer(self, dialect: Dialect, body: bytes, media: str, request_id: bytes) -> Answered:
         """The answer to a body.
 
         Raises:
@@ -34,10 +41,10 @@ class Answering:
                 typed, prediction = alone
                 _require_finite(prediction)
                 entry = Entry(request_id, time.time_ns() // 1000, typed, prediction, 1, alone=True)
-                return dialect.write_one(asked, prediction), entry
+                return Answered(dialect.write_one(asked, prediction), entry, asked.row)
         return self._together(dialect, asked, request_id)
 
-    def _together(self, dialect: Dialect, asked: Asked, request_id: bytes) -> tuple[bytes, Entry]:
+    def _together(self, dialect: Dialect, asked: Asked, request_id: bytes) -> Answered:
         raw = dialect.columns(asked)
         try:
             columns = self._predictor.parse(raw)
@@ -48,7 +55,7 @@ class Answering:
         n_rows = len(predictions["prediction"])
         _require_all_finite(predictions, n_rows)
         entry = Entry(request_id, time.time_ns() // 1000, columns, predictions, n_rows)
-        return dialect.write(asked, predictions), entry
+        return Answered(dialect.write(asked, predictions), entry, raw)
 
 
 def _require_finite(prediction: dict[str, Any]) -> None:

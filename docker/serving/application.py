@@ -11,16 +11,17 @@ import asyncio
 import logging
 import re
 import secrets
+import time
 from collections.abc import Mapping
 
 import orjson
-from answering import Answering
+from answering import Answered, Answering
 from body import ClientGone, read_body
 from dialect import Dialect, Headers
+from metrics import CLIENT_GONE, code_of, kind_of
 from pages import build_pages
 from refusals import Refusal, refusal_body
 from scoring import Scoring
-from segments import Entry
 from service import Service
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -30,6 +31,9 @@ log = logging.getLogger("evergreen.serving")
 INLINE_BYTES = 16 * 1024
 #: What is left of an unread body must not be taken for the next request.
 _UNREAD = (408, 413, 415)
+#: Nobody was there to be answered.
+GONE = 0
+_REFUSED = 400
 _REQUEST_ID = re.compile(rb"^[A-Za-z0-9._:/+=-]{1,128}$")
 _JSON = (b"content-type", b"application/json")
 
@@ -48,6 +52,7 @@ class Application:
         self._dialects = dialects
         self._pages = pages
         self._answering = Answering(service.predictor)
+        self._metrics = service.metrics
         self._version = (b"x-model-version", service.version.encode())
         # Unlike any other service's, and quick to make.
         self._ids = secrets.token_hex(8).encode()
@@ -57,22 +62,28 @@ class Application:
         if scope["type"] != "http":
             await self._pages(scope, receive, send)
             return
+        began = time.perf_counter()
         headers: Headers = dict(scope["headers"])
         request_id = self._request_id(headers)
         dialect = self._dialects.get(scope["path"])
-        if dialect is None:
-            await self._page(scope, receive, send, request_id)
-        elif scope["method"] != "POST":
-            message = f"{scope['path']} takes POST; GET /contract says what it predicts from."
-            await self._send(
-                send, 405, dialect.refuse(405, message), request_id, (b"allow", b"POST")
-            )
-        else:
-            await self._predict(dialect, headers, receive, send, request_id)
+        kind = kind_of(scope["path"]) if dialect is None else dialect.kind
+        self._metrics.began(kind)
+        status = GONE
+        try:
+            if dialect is None:
+                status = await self._page(scope, receive, send, request_id)
+            elif scope["method"] != "POST":
+                status = await self._refuse_method(dialect, scope, send, request_id)
+            else:
+                status = await self._predict(dialect, headers, receive, send, request_id)
+        finally:
+            self._metrics.ended(kind)
+            if status != GONE:
+                self._metrics.answered(kind, status, time.perf_counter() - began)
 
     async def _predict(
         self, dialect: Dialect, headers: Headers, receive: Receive, send: Send, request_id: bytes
-    ) -> None:
+    ) -> int:
         service = self._service
         more: tuple[tuple[bytes, bytes], ...] = ()
         try:
@@ -80,63 +91,91 @@ class Application:
             body = await read_body(
                 receive, headers, max_bytes=service.max_body_bytes, timeout_s=service.body_timeout_s
             )
-            content, entry = await self._answer(dialect, body, media, request_id)
-            self._keep(entry, headers)
-            status = 200
+            self._metrics.body_bytes += len(body)
+            answered = await self._answer(dialect, body, media, request_id)
+            if b"x-evergreen-probe" not in headers:
+                self._keep(answered)
+            status, content = 200, answered.content
         except Refusal as refusal:
             status = refusal.status
             content = dialect.refuse(status, str(refusal), refusal.fields)
             more = ((b"connection", b"close"),) if status in _UNREAD else ()
+            names = [field["field"] for field in refusal.fields]
+            self._metrics.refused(dialect.kind, code_of(status), names)
         except ClientGone:
-            service.counts["clients_gone"] += 1
-            return
+            self._metrics.refused(dialect.kind, CLIENT_GONE, ())
+            return GONE
         except Exception:
             log.exception("Request %s ended in an error that nobody foresaw.", request_id)
             status, content = 500, dialect.refuse(500, _unforeseen(request_id))
-        await self._send(send, status, content, request_id, *more)
+            self._metrics.refused(dialect.kind, code_of(500), ())
+        return await self._send(send, status, content, request_id, *more)
 
     async def _answer(
         self, dialect: Dialect, body: bytes, media: str, request_id: bytes
-    ) -> tuple[bytes, Entry]:
+    ) -> Answered:
         if len(body) <= INLINE_BYTES:
             return self._answering.answer(dialect, body, media, request_id)
-        return await asyncio.get_running_loop().run_in_executor(
-            self._service.pool, self._answering.answer, dialect, body, media, request_id
-        )
+        self._metrics.in_thread += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(
+                self._service.pool, self._answering.answer, dialect, body, media, request_id
+            )
+        finally:
+            self._metrics.in_thread -= 1
 
-    def _keep(self, entry: Entry, headers: Headers) -> None:
-        self._service.counts["rows"] += entry.n_rows
-        if self._service.spool is not None and b"x-evergreen-probe" not in headers:
+    def _keep(self, answered: Answered) -> None:
+        """Count what was asked and predicted, and log it."""
+        metrics, entry = self._metrics, answered.entry
+        metrics.rows(entry.n_rows)
+        if entry.alone:
+            metrics.alone(entry.columns, answered.raw)
+            metrics.predicted_alone(entry.predictions)
+        else:
+            metrics.inputs(entry.columns, answered.raw, entry.n_rows)
+            metrics.predicted(entry.predictions)
+        if self._service.spool is not None:
             self._service.spool.offer(entry)
+
+    async def _refuse_method(
+        self, dialect: Dialect, scope: Scope, send: Send, request_id: bytes
+    ) -> int:
+        message = f"{scope['path']} takes POST; GET /contract says what it predicts from."
+        self._metrics.refused(dialect.kind, code_of(405), ())
+        content = dialect.refuse(405, message)
+        return await self._send(send, 405, content, request_id, (b"allow", b"POST"))
 
     async def _send(
         self, send: Send, status: int, content: bytes, request_id: bytes, *more: tuple[bytes, bytes]
-    ) -> None:
-        self._service.counts[f"status_{status}"] += 1
+    ) -> int:
         length = (b"content-length", b"%d" % len(content))
         headers = [_JSON, length, self._version, (b"x-request-id", request_id), *more]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
+        return status
 
-    async def _page(self, scope: Scope, receive: Receive, send: Send, request_id: bytes) -> None:
-        started = False
+    async def _page(self, scope: Scope, receive: Receive, send: Send, request_id: bytes) -> int:
+        status = 0
 
         async def send_identified(message: Message) -> None:
-            nonlocal started
+            nonlocal status
             if message["type"] == "http.response.start":
-                started = True
-                self._service.counts[f"status_{message['status']}"] += 1
+                status = message["status"]
                 ours = (self._version, (b"x-request-id", request_id))
                 message["headers"] = [*message["headers"], *ours]
             await send(message)
 
+        kind = kind_of(scope["path"])
         try:
             await self._pages(scope, receive, send_identified)
         except Exception:
             log.exception("Request %s ended in an error that nobody foresaw.", request_id)
-            if not started:
+            if not status:
                 content = orjson.dumps(refusal_body(500, _unforeseen(request_id)))
-                await self._send(send, 500, content, request_id)
+                status = await self._send(send, 500, content, request_id)
+        if status >= _REFUSED:
+            self._metrics.refused(kind, code_of(status), ())
+        return status or GONE
 
     def _request_id(self, headers: Headers) -> bytes:
         theirs = headers.get(b"x-request-id")

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 
 import numpy as np
 import orjson
+from exposition import CONTENT_TYPE
 from refusals import refusal_body
 from service import GOLDEN_TOLERANCE, Service
 from starlette.applications import Starlette
@@ -59,11 +60,16 @@ class Pages:
     async def stats(self, _: Request) -> Response:
         service = self._service
         content = {
-            "counts": dict(service.counts),
+            "counts": service.metrics.totals(),
             "spool": service.spool.stats() if service.spool else None,
             "seconds": (dt.datetime.now(dt.UTC) - service.started_at).total_seconds(),
         }
         return json_response(orjson.dumps(content))
+
+    async def metrics(self, _: Request) -> Response:
+        # In a thread: a page takes as long as several answers.
+        page = await asyncio.to_thread(self._service.exposition.page)
+        return Response(page, headers={"content-type": CONTENT_TYPE})
 
 
 def build_pages(service: Service) -> Starlette:
@@ -86,6 +92,7 @@ def build_pages(service: Service) -> Starlette:
             Route("/version", pages.version, methods=["GET"]),
             Route("/contract", pages.contract, methods=["GET"]),
             Route("/stats", pages.stats, methods=["GET"]),
+            Route("/metrics", pages.metrics, methods=["GET"]),
         ],
         exception_handlers={HTTPException: _refuse_route},
         lifespan=lifespan,

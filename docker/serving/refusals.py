@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 FIELDS_SHOWN = 10
-_CODES = {
+CODES = {
     400: "BAD_REQUEST",
     404: "NOT_FOUND",
     405: "METHOD_NOT_ALLOWED",
@@ -32,7 +32,7 @@ def refusal_body(
     status: int, message: str, fields: Sequence[dict[str, Any]] = ()
 ) -> dict[str, Any]:
     """The JSON of a refusal: the first ten fields, and how many there are."""
-    body: dict[str, Any] = {"error_code": _CODES.get(status, "BAD_REQUEST"), "message": message}
+    body: dict[str, Any] = {"error_code": CODES.get(status, "BAD_REQUEST"), "message": message}
     if fields:
         body["fields"] = list(fields[:FIELDS_SHOWN])
         body["field_count"] = len(fields)

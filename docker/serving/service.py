@@ -1,14 +1,15 @@
-"""What one running service is: its model, its limits, its counters."""
+"""What one running service is: its model, its limits, its metrics."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from exposition import Exposition
+from metrics import Metrics
 from prediction_log import PredictionLog
 
 #: The largest relative difference of a golden row; the stages verify with the spec's own.
@@ -17,7 +18,7 @@ GOLDEN_TOLERANCE = 1e-4
 
 @dataclass
 class Service:
-    """One model being served, with its limits and counters."""
+    """One model being served, with its limits and metrics."""
 
     predictor: Any
     model: str
@@ -28,8 +29,19 @@ class Service:
     body_timeout_s: float
     spool: PredictionLog | None
     started_at: dt.datetime
-    counts: Counter[str] = field(default_factory=Counter)
     # Large requests run one after the other: a second one would only slow both.
     pool: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="predict")
     )
+    metrics: Metrics = field(init=False)
+    exposition: Exposition = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.metrics = Metrics(self.predictor)
+        self.exposition = Exposition(
+            self.metrics,
+            self.model,
+            self.version,
+            self.predictor.info,
+            self.spool.stats if self.spool else None,
+        )
