@@ -126,7 +126,7 @@ def test_the_check_sees_a_query_that_is_broken(watched, broken, says) -> None:
 
 def test_a_variable_nobody_defined_is_seen() -> None:
     with pytest.raises(AssertionError, match="a variable that the dashboard does not have"):
-        substituted('evergreen_rows_total{model=~"$modle"}', ALL)
+        substituted('evergreen_rows_total{model=~"$nobody"}', ALL)
 
 
 def test_nothing_is_measured_that_the_dashboard_does_not_show(watched) -> None:
