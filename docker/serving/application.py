@@ -14,13 +14,13 @@ import secrets
 import time
 from collections.abc import Mapping
 
-import orjson
 from answering import Answered, Answering
 from body import ClientGone, read_body
 from dialect import Dialect, Headers
+from inference_dialect import InferenceDialect
 from metrics import CLIENT_GONE, code_of, kind_of
-from pages import build_pages
-from refusals import Refusal, refusal_body
+from pages import build_pages, refused
+from refusals import Refusal
 from scoring import Scoring
 from service import Service
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -41,7 +41,12 @@ _JSON = (b"content-type", b"application/json")
 def build(service: Service) -> ASGIApp:
     """The ASGI app of a service."""
     scoring = Scoring(service.predictor.contract, service.max_rows)
-    return Application(service, {"/invocations": scoring}, build_pages(service))
+    inference = InferenceDialect(
+        service.predictor, service.model, service.version, service.max_rows
+    )
+    dialects: dict[str, Dialect] = {"/invocations": scoring}
+    dialects |= dict.fromkeys(inference.paths(), inference)
+    return Application(service, dialects, build_pages(service))
 
 
 class Application:
@@ -171,7 +176,7 @@ class Application:
         except Exception:
             log.exception("Request %s ended in an error that nobody foresaw.", request_id)
             if not status:
-                content = orjson.dumps(refusal_body(500, _unforeseen(request_id)))
+                content = refused(scope["path"], 500, _unforeseen(request_id))
                 status = await self._send(send, 500, content, request_id)
         if status >= _REFUSED:
             self._metrics.refused(kind, code_of(status), ())

@@ -9,8 +9,11 @@ from collections.abc import AsyncIterator, Mapping
 
 import numpy as np
 import orjson
+from description_routes import description_routes
 from exposition import CONTENT_TYPE
-from refusals import refusal_body
+from inference_routes import InferenceRoutes
+from open_inference import error_body, is_ours
+from refusals import Refusal, refusal_body
 from service import GOLDEN_TOLERANCE, Service
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -30,7 +33,7 @@ class Pages:
 
     async def health(self, _: Request) -> Response:
         service = self._service
-        difference = service.predictor.golden_difference(1)
+        difference = service.golden_difference()
         healthy = difference <= GOLDEN_TOLERANCE
         content = {
             "status": "ok" if healthy else "wrong predictions",
@@ -85,16 +88,19 @@ def build_pages(service: Service) -> Starlette:
             await asyncio.to_thread(service.spool.close)
 
     pages = Pages(service)
+    routes = [
+        *InferenceRoutes(service).routes(),
+        Route("/ping", pages.ping, methods=["GET"]),
+        Route("/health", pages.health, methods=["GET"]),
+        Route("/version", pages.version, methods=["GET"]),
+        Route("/contract", pages.contract, methods=["GET"]),
+        Route("/stats", pages.stats, methods=["GET"]),
+        Route("/metrics", pages.metrics, methods=["GET"]),
+    ]
+    described = ["/invocations", *(route.path for route in routes)]
     app = Starlette(
-        routes=[
-            Route("/ping", pages.ping, methods=["GET"]),
-            Route("/health", pages.health, methods=["GET"]),
-            Route("/version", pages.version, methods=["GET"]),
-            Route("/contract", pages.contract, methods=["GET"]),
-            Route("/stats", pages.stats, methods=["GET"]),
-            Route("/metrics", pages.metrics, methods=["GET"]),
-        ],
-        exception_handlers={HTTPException: _refuse_route},
+        routes=[*routes, *description_routes(service, described)],
+        exception_handlers={Refusal: _refuse, HTTPException: _refuse_route},
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
@@ -107,10 +113,21 @@ def json_response(
     return Response(content, status, headers, media_type="application/json")
 
 
+def refused(path: str, status: int, message: str) -> bytes:
+    """The body of a refusal, in the form of the protocol that the path belongs to."""
+    if is_ours(path):
+        return orjson.dumps(error_body(message))
+    return orjson.dumps(refusal_body(status, message))
+
+
+def _refuse(request: Request, error: Exception) -> Response:
+    status = error.status if isinstance(error, Refusal) else 500
+    return json_response(refused(request.scope["path"], status, str(error)), status)
+
+
 def _refuse_route(request: Request, error: Exception) -> Response:
     status = getattr(error, "status_code", 500)
     where = f"{request.method[:20]} {request.scope['path'][:100]}"
     message = f"{where} is not served; POST /invocations predicts, GET /contract says from what."
-    return json_response(
-        orjson.dumps(refusal_body(status, message)), status, getattr(error, "headers", None)
-    )
+    content = refused(request.scope["path"], status, message)
+    return json_response(content, status, getattr(error, "headers", None))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,14 +15,15 @@ from typing import Any
 
 import orjson
 from dialect import Asked, Columns, Headers
+from reading import CSV, JSON, header, in_words, media_type, read_json, short, too_many
 from refusals import FIELDS_SHOWN, Refusal, refusal_body
 
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
-JSON, CSV = "application/json", "text/csv"
 _JSON = JSON.encode()
 _LISTS = {"dataframe_records", "instances"}
 _SPLIT = {"columns", "data"}
-_SHOWN = 60
+#: A longer text is no number.
+_LONGEST_NUMBER = 60
 
 
 class Scoring:
@@ -39,13 +39,13 @@ class Scoring:
         """`application/json` or `text/csv`; a 415 for another type, charset or compression."""
         if headers.get(b"content-type") == _JSON and b"content-encoding" not in headers:
             return JSON
-        return media_type(*(_text(headers, b"content-" + name) for name in (b"type", b"encoding")))
+        return media_type(header(headers, b"content-type"), header(headers, b"content-encoding"))
 
     def read(self, body: bytes, media: str) -> Asked:
         """What is asked; a 400 for what cannot be read."""
         if media == CSV:
             return Asked(None, _read_csv(body, self._contract))
-        document = _read_json(body)
+        document = read_json(body)
         return Asked(single_row(document), document)
 
     def columns(self, asked: Asked) -> Columns:
@@ -108,25 +108,10 @@ def _row_of_split(names: Any, rows: Any) -> dict[str, Any] | None:
     return row if len(row) == len(names) else None
 
 
-def _text(headers: Headers, name: bytes) -> str | None:
-    value = headers.get(name)
-    return None if value is None else value.decode("latin-1")
-
-
-def media_type(header: str | None, encoding: str | None) -> str:
-    kind, *parameters = [part.strip().lower() for part in (header or "").split(";")]
-    if kind not in (JSON, CSV) or any(p not in ("", "charset=utf-8") for p in parameters):
-        seen = repr(_short(header)) if header else "none"
-        raise Refusal(415, f"Content-Type is {seen}; {JSON} or {CSV} in UTF-8 is understood.")
-    if encoding not in (None, "", "identity"):
-        raise Refusal(415, f"Content-Encoding is {_short(encoding)!r}; send the body as it is.")
-    return kind
-
-
 def _bounded(columns: Columns, max_rows: int) -> Columns:
     n_rows = max(map(len, columns.values()), default=0)
     if n_rows > max_rows:
-        raise _too_many(n_rows, max_rows)
+        raise too_many(n_rows, max_rows)
     if n_rows == 0:
         raise Refusal(422, "The request holds no rows. Send at least one.")
     return columns
@@ -143,48 +128,20 @@ def write_answer(predictions: Mapping[str, Any]) -> bytes:
     return orjson.dumps({"predictions": [dict(zip(names, row, strict=True)) for row in rows]})
 
 
-def _too_many(n_rows: int, max_rows: int) -> Refusal:
-    return Refusal(413, f"The request holds {n_rows:,} rows; at most {max_rows:,} are taken.")
-
-
 def _columns_of(document: Any, contract: Mapping[str, Any], max_rows: int) -> Columns:
     if not isinstance(document, dict):
-        raise _wrong_shape(f"{_kind(document)} at the top")
+        raise _wrong_shape(f"{in_words(document)} at the top")
     forms = [form for form in FORMS if form in document]
     others = [name for name in document if name not in FORMS]
-    if others == ["params"] and not document["params"]:
+    if others == ["params"] and document["params"] in (None, {}):
         others = []
     if len(forms) != 1 or others:
-        seen = ", ".join(repr(_short(name)) for name in list(document)[:10]) or "an empty object"
+        seen = ", ".join(repr(short(name)) for name in list(document)[:10]) or "an empty object"
         raise _wrong_shape(seen)
     content = document[forms[0]]
     if isinstance(content, list) and len(content) > max_rows:
-        raise _too_many(len(content), max_rows)
+        raise too_many(len(content), max_rows)
     return _FORMS[forms[0]](content, contract)
-
-
-def _read_json(body: bytes) -> Any:
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        refusal = Refusal(400, f"The body is no JSON: {error}.")
-    # NaN, Infinity and 1e400 are no JSON either, but the field that holds one can be named.
-    odd: list[str] = []
-
-    def number(text: str) -> float:
-        value = float(text)
-        if value - value != 0:
-            odd.append(text)
-        return value
-
-    try:
-        document = json.loads(body, parse_float=number, parse_constant=number)
-        json.dumps(document, ensure_ascii=False).encode()
-    except (ValueError, RecursionError):
-        raise refusal from None
-    if not odd:
-        raise refusal
-    return document
 
 
 def _split(content: Any, _: Mapping[str, Any]) -> Columns:
@@ -200,9 +157,7 @@ def _positional(names: Any, rows: Any, form: str) -> Columns:
         raise _wrong_shape(f"{form} whose column names are no list of texts")
     if len(set(names)) < len(names):
         double = sorted(name for name, times in Counter(names).items() if times > 1)
-        raise _wrong_shape(
-            f"{form} that names columns twice: {', '.join(map(_short, double[:10]))}"
-        )
+        raise _wrong_shape(f"{form} that names columns twice: {', '.join(map(short, double[:10]))}")
     if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
         raise _wrong_shape(f"{form} whose rows are no list of lists")
     for index, row in enumerate(rows):
@@ -215,12 +170,12 @@ def _positional(names: Any, rows: Any, form: str) -> Columns:
 
 def _records(content: Any, contract: Mapping[str, Any]) -> Columns:
     if not isinstance(content, list):
-        raise _wrong_shape(f"{_kind(content)} where a list of rows belongs")
+        raise _wrong_shape(f"{in_words(content)} where a list of rows belongs")
     if content and all(isinstance(row, list) for row in content):
         return _positional(list(contract["columns"]), content, "a list of lists")
     if not all(isinstance(row, dict) for row in content):
         odd = next(row for row in content if not isinstance(row, dict))
-        raise _wrong_shape(f"{_kind(odd)} among the rows")
+        raise _wrong_shape(f"{in_words(odd)} among the rows")
     names = content[0].keys() if content else ()
     if any(row.keys() != names for row in content):
         _refuse_ragged(content)
@@ -233,7 +188,7 @@ def _refuse_ragged(rows: Sequence[Mapping[str, Any]]) -> None:
     lacking = {name: len(rows) - n for name, n in times.items() if n < len(rows)}
     fields: list[dict[str, Any]] = [
         {
-            "field": _short(name),
+            "field": short(name),
             "seen": f"nothing in {n} of {len(rows)} rows",
             "allowed": allowed,
             "rows": n,
@@ -253,7 +208,7 @@ def _inputs(content: Any, contract: Mapping[str, Any]) -> Columns:
         return {name: [value] for name, value in content.items()}
     for name, value in content.items():
         if not isinstance(value, list):
-            raise _wrong_shape(f"{_kind(value)} in 'inputs' for {_short(name)!r} beside lists")
+            raise _wrong_shape(f"{in_words(value)} in 'inputs' for {short(name)!r} beside lists")
     return dict(content)
 
 
@@ -300,7 +255,7 @@ def _number(text: str) -> Any:
     if not text.strip():
         return None
     try:
-        value = float(text) if "_" not in text and len(text) <= _SHOWN else text
+        value = float(text) if "_" not in text and len(text) <= _LONGEST_NUMBER else text
     except ValueError:
         return text
     return value
@@ -312,13 +267,3 @@ def _wrong_shape(seen: str) -> Refusal:
         f"Seen: {seen}. A request is an object with exactly one of {', '.join(FORMS)}, such as "
         '{"dataframe_records": [{"column": value, ...}]}.',
     )
-
-
-def _kind(value: Any) -> str:
-    kinds = {dict: "an object", list: "an array", str: "a text", bool: "true or false"}
-    return kinds.get(type(value), "null" if value is None else "a number")
-
-
-def _short(text: str | None) -> str:
-    text = text or ""
-    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."

@@ -36,6 +36,14 @@ class Service:
     metrics: Metrics = field(init=False)
     exposition: Exposition = field(init=False)
 
+    def golden_difference(self) -> float:
+        """How far the first golden row comes out from what it was at training."""
+        return float(self.predictor.golden_difference(1))
+
+    def is_healthy(self) -> bool:
+        """Whether it comes out as at training."""
+        return self.golden_difference() <= GOLDEN_TOLERANCE
+
     def __post_init__(self) -> None:
         self.metrics = Metrics(self.predictor)
         self.exposition = Exposition(
