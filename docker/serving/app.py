@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import datetime as dt
 import gc
+import json
 import logging
 import os
 import sys
@@ -93,6 +94,8 @@ def _prediction_log(
         predictor.classes,
         segment_s=float(environ.get("EVERGREEN_SPOOL_SECONDS", "10")),
         max_disk_bytes=int(environ.get("EVERGREEN_SPOOL_MAX_BYTES", str(2**30))),
+        private=json.loads(environ.get("EVERGREEN_LOG_PRIVATE", "{}")),
+        salt=environ.get("EVERGREEN_LOG_SALT", ""),
     )
     return PredictionLog(order, share=float(environ.get("EVERGREEN_LOG_SHARE", "1")))
 

@@ -36,13 +36,14 @@ def column_schema(column: Mapping[str, Any], time_zone: str) -> Schema:
     kind, nullable = column["type"], bool(column.get("nullable"))
     if kind == "category":
         return _category(column)
-    schema: Schema = {
+    kinds: dict[str, Schema] = {
         "float": {"type": "number"},
         "integer": {"type": "integer"},
         "boolean": {"enum": [True, False, 1, 0]},
         "timestamp": {"type": "string", "pattern": TIME_PATTERN},
         "key": {"type": ["string", "integer"], "maxLength": LONGEST_TEXT},
-    }[kind].copy()
+    }
+    schema = kinds[kind]
     if kind in ("float", "integer"):
         schema["minimum"] = _plain(column.get("min"), -LARGEST)
         schema["maximum"] = _plain(column.get("max"), LARGEST)
@@ -153,7 +154,7 @@ class ContractSchemas:
         names = {"type": "array", "items": {"enum": list(self._all)}, "uniqueItems": True}
         size = {"minItems": len(self._required), "maxItems": len(self._all)}
         row = {"type": "array", "items": {"anyOf": _distinct(self._all.values())}, **size}
-        parts = {
+        parts: dict[str, Schema] = {
             "columns": {**names, **size},
             "data": {**self._rows, "items": row},
             "index": {"description": "Ignored."},
@@ -167,13 +168,13 @@ class ContractSchemas:
 
     def invocation(self) -> Schema:
         """A body of `/invocations`: one of the four forms of MLflow's protocol."""
-        forms = {
+        forms: dict[str, Schema] = {
             "dataframe_split": {"$ref": "#/components/schemas/Split"},
             "dataframe_records": {"$ref": "#/components/schemas/Records"},
             "instances": {"anyOf": _refs("Records", "Lists")},
             "inputs": {"anyOf": _refs("Row", "ByColumn", "Records", "Lists")},
         }
-        params = {"enum": [None, {}], "description": "The model has no parameters."}
+        params: Schema = {"enum": [None, {}], "description": "The model has no parameters."}
         return {"oneOf": [_closed({f: s, "params": params}, [f]) for f, s in forms.items()]}
 
     def tensors(self) -> Schema:

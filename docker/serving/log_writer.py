@@ -68,7 +68,13 @@ def main() -> int:
     order = json.loads(frame(pipe))
     spool = Spool(
         Path(order["directory"]),
-        SegmentWriter(order["contract"], order["version"], order["classes"]),
+        SegmentWriter(
+            order["contract"],
+            order["version"],
+            order["classes"],
+            private=order["private"],
+            salt=order["salt"],
+        ),
         segment_s=order["segment_s"],
         max_disk_bytes=order["max_disk_bytes"],
     )

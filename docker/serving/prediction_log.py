@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 from collections import Counter, deque
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -44,6 +44,9 @@ class LogOrder:
     classes: list[Any] | None
     segment_s: float = 10.0
     max_disk_bytes: int = 2**30
+    #: Columns that are not kept as they came: `hash` (a text) or `leave_out`.
+    private: dict[str, str] = field(default_factory=dict)
+    salt: str = ""
 
 
 class PredictionLog:

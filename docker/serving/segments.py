@@ -7,6 +7,7 @@ name of one of the first three is left out.
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -35,10 +36,25 @@ class Entry(NamedTuple):
 class SegmentWriter:
     """Knows the columns of a model's segments; `content` makes the bytes of one."""
 
-    def __init__(self, contract: Mapping[str, Any], version: int, classes: Any) -> None:
+    def __init__(
+        self,
+        contract: Mapping[str, Any],
+        version: int,
+        classes: Any,
+        *,
+        private: Mapping[str, str] | None = None,
+        salt: str = "",
+    ) -> None:
         self._version = version
+        self._private = dict(private or {})
+        self._salt = salt.encode()[:64]
         raw = {**contract["columns"], **contract["optional"]}
-        self._raw = {name: _kind(column) for name, column in raw.items() if name not in _OURS}
+        left_out = {name for name, how in self._private.items() if how == "leave_out"}
+        self._raw = {
+            name: _kind(column)
+            for name, column in raw.items()
+            if name not in _OURS and name not in left_out
+        }
         self._predictions = {"prediction": "float"}
         if classes is not None:
             kind = "boolean" if isinstance(classes[0], bool) else "text"
@@ -60,6 +76,8 @@ class SegmentWriter:
         }
         for name, kind in self._raw.items():
             values = [v for e in entries for v in _values(e, e.columns.get(name))]
+            if self._private.get(name) == "hash":
+                values = [None if v is None else self._hashed(v) for v in values]
             columns[name] = _array(values, kind)
         for name, kind in self._predictions.items():
             if name not in columns:
@@ -69,6 +87,10 @@ class SegmentWriter:
         # Into memory first: arro3 panics where a disk is full, and a panic is no OSError.
         write_parquet(Table.from_pydict(columns), file, compression="zstd(1)")
         return file.getvalue()
+
+    def _hashed(self, value: str) -> str:
+        """The same for the same text, and not to be read back."""
+        return hashlib.blake2b(value.encode(), key=self._salt, digest_size=16).hexdigest()
 
 
 def _kind(column: Mapping[str, Any]) -> str:

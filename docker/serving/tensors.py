@@ -41,7 +41,7 @@ def datatypes(column: Mapping[str, Any]) -> tuple[str, ...]:
 def is_whole_category(column: Mapping[str, Any]) -> bool:
     """Whether the values of this category are whole numbers."""
     values = column.get("values")
-    return column["type"] == "category" and bool(values) and isinstance(values[0], int)
+    return bool(column["type"] == "category" and values and isinstance(values[0], int))
 
 
 def takes_matrix(contract: Mapping[str, Any]) -> bool:

@@ -16,6 +16,7 @@ from include.evergreen.spec.rules_data import NUMERIC, columns, places, roles, t
 
 if TYPE_CHECKING:
     from include.evergreen.spec.model import ModelSpec
+    from include.evergreen.spec.sections import Column
 
 #: The estimators that need no code of the user's, and the tasks each fits.
 ESTIMATORS: dict[str, tuple[Task, ...]] = {
@@ -36,7 +37,7 @@ def broken_rules(spec: ModelSpec) -> list[Problem]:
     """Every rule between fields that the spec breaks, empty if none."""
     rules: tuple[Callable[[ModelSpec], Iterator[Problem]], ...] = (
         columns, roles, target, places, _features, _computed,
-        _training, _estimators, _gates, _retrain, _schedules, _monitoring,
+        _training, _estimators, _gates, _retrain, _schedules, _monitoring, _private,
     )  # fmt: skip
     return list(itertools.chain.from_iterable(rule(spec) for rule in rules))
 
@@ -74,6 +75,23 @@ def _computed(spec: ModelSpec) -> Iterator[Problem]:
                 yield Problem(
                     ("features", section, name), f"{name!r} is a column's or ratio's name"
                 )
+
+
+def _private(spec: ModelSpec) -> Iterator[Problem]:
+    """What a model is joined by stays as it is; a hash of a number would not be a number."""
+    known = spec.feature_columns
+    for name, how in spec.deployment.prediction_log.private.items():
+        at: Location = ("deployment", "prediction_log", "private", name)
+        column = known.get(name)
+        if column is None:
+            yield Problem(at, f"{name!r} is no feature column.{hint(name, list(known))}")
+        elif how == "hash" and not _is_text(column):
+            yield Problem(at, f"{name!r} is no text, and only a text can be hashed: leave_out")
+
+
+def _is_text(column: Column) -> bool:
+    values = column.values
+    return column.type == "category" and not (values and isinstance(values[0], int))
 
 
 def _numeric(at: Location, name: str, numeric: Sequence[str]) -> Iterator[Problem]:

@@ -228,6 +228,17 @@ class ServiceLevels(Section):
     connections: int = Field(default=4, ge=1, le=256)
 
 
+class PredictionLog(Section):
+    """What is kept of the requests that a service answers."""
+
+    share: Share = Field(default=1.0, description="Share of the requests that are kept, at random.")
+    private: dict[ColumnName, Literal["hash", "leave_out"]] = Field(
+        default={},
+        description="Columns that are not kept as they came. A text may be kept as a keyed hash: "
+        "equal values stay equal, and a guess can be checked by who knows the installation.",
+    )
+
+
 class Deployment(Section):
     runtime: Literal["auto", "docker", "process"] = "auto"
     memory_mib: int = Field(default=1024, ge=128, le=1_048_576)
@@ -242,6 +253,7 @@ class Deployment(Section):
     )
     max_body_mib: int = Field(default=16, ge=1, le=1024)
     service_levels: ServiceLevels = ServiceLevels()
+    prediction_log: PredictionLog = PredictionLog()
 
 
 class Monitoring(Section):

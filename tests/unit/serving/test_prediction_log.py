@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 from prediction_log import LogOrder, PredictionLog, plain
-from segments import Entry
+from segments import Entry, SegmentWriter
 
 from include.evergreen.model_code.predictor import Predictor, columns_of_rows
 from include.evergreen.stages.bundle import contract_of
@@ -147,3 +147,23 @@ def test_times_and_missing_numbers_of_columns_become_plain_values(predictor, rid
     assert plainly.columns["at"] == [1_714_521_600_000_000]
     gone = entry._replace(columns={"at": np.array(["NaT"], dtype="datetime64[us]")})
     assert Entry(*plain(gone)).columns["at"] == [None]
+
+
+def test_a_private_column_is_hashed_or_left_out(order, predictor, rides) -> None:
+    private = {"weather": "hash", "temperature": "leave_out"}
+    log = PredictionLog(LogOrder(**{**order.__dict__, "private": private, "salt": "ours"}))
+    log.start()
+    log.offer(among_others(predictor, rides.rows))
+    log.offer(alone(predictor, rides.rows[1]))
+    log.close()
+    frame = written(order)
+    assert "temperature" not in frame.columns
+    sent = [row["weather"] for row in (*rides.rows, rides.rows[1])]
+    pairs = set(zip(sent, frame.sort("request_id")["weather"], strict=True))
+    assert len(pairs) == len(set(sent)) == 3
+    assert all(len(hashed) == 32 and word not in hashed for word, hashed in pairs)
+    other = LogOrder(**{**order.__dict__, "private": private, "salt": "theirs"})
+    writers = [
+        SegmentWriter(o.contract, 7, None, private=private, salt=o.salt) for o in (order, other)
+    ]
+    assert writers[0]._hashed("clear") != writers[1]._hashed("clear")

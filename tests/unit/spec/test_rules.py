@@ -140,3 +140,22 @@ def test_a_builder_of_the_users_is_accepted(valid, write):
         "metric: rmse", "metric: rmse\n  estimators: ['include.models.my.kit:build']"
     )
     assert load_spec(write(text)).training.estimators == ("include.models.my.kit:build",)
+
+
+@pytest.mark.parametrize(
+    ("private", "expected"),
+    [
+        ("{weather: hash, temperature: leave_out}", None),
+        ("{weathr: hash}", "'weathr' is no feature column. Did you mean 'weather'?"),
+        ("{temperature: hash}", "'temperature' is no text, and only a text can be hashed"),
+        ("{weather: blur}", "hash"),
+    ],
+)
+def test_only_features_are_private_and_only_texts_are_hashed(
+    valid, write, refusal, private, expected
+):
+    text = f"{valid}deployment: {{prediction_log: {{share: 0.5, private: {private}}}}}\n"
+    if expected is None:
+        assert load_spec(write(text)).deployment.prediction_log.share == 0.5
+    else:
+        assert expected in refusal(text)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Literal
 
 from include.evergreen.adapters.runtime import Limits, Runtime, ServiceOrder, runtime_of
@@ -23,8 +25,19 @@ def order_for(resources: Resources, image: BuiltImage) -> ServiceOrder:
         env={
             "EVERGREEN_MAX_ROWS": str(deployment.max_rows),
             "EVERGREEN_MAX_BODY_BYTES": str(deployment.max_body_mib * 2**20),
+            **_log_environment(resources),
         },
     )
+
+
+def _log_environment(resources: Resources) -> dict[str, str]:
+    log = resources.spec.deployment.prediction_log
+    salt = f"{resources.settings.installation_id}:{resources.model}"
+    return {
+        "EVERGREEN_LOG_SHARE": f"{log.share:g}",
+        "EVERGREEN_LOG_PRIVATE": json.dumps(log.private, sort_keys=True),
+        "EVERGREEN_LOG_SALT": hashlib.sha256(salt.encode()).hexdigest(),
+    }
 
 
 def runtime_for(resources: Resources, thing: BuiltImage | RunningService) -> Runtime:
