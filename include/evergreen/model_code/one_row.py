@@ -192,8 +192,8 @@ class _Zone:
     """Local time of a zone, from the table of its offsets that the plan holds."""
 
     def __init__(self, time: Mapping[str, Any]) -> None:
-        self._at = [second * 1_000_000 for second in time["offsets_at"]]
-        self._offsets = [second * 1_000_000 for second in time["offsets_s"]]
+        self._at: list[int] = [second * 1_000_000 for second in time["offsets_at"]]
+        self._offsets: list[int] = [second * 1_000_000 for second in time["offsets_s"]]
 
     def local(self, micros: int | None) -> int | None:
         if micros is None or not self._offsets:

@@ -8,7 +8,6 @@ import sys
 import threading
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import pytest
 
@@ -308,16 +307,16 @@ def test_what_the_service_writes_is_what_is_read(
     contract = contract_of(SPEC)
     writer = segments.SegmentWriter({"optional": {}, **contract}, version=4, classes=None)
     entry = segments.Entry(
-        request_id="r0",
+        request_id=b"r0",
         time_us=1_000_000,
         columns={
-            "temperature": np.array([1.5, np.nan]),
-            "humidity": np.array([40.0, 41.0]),
+            "temperature": [1.5, float("nan")],
+            "humidity": [40.0, 41.0],
             "weather": ["clear", "rain"],
             "season": [1, 2],
-            "holiday": np.array([0.0, 1.0]),
+            "holiday": [0.0, 1.0],
         },
-        predictions={"prediction": np.array([1.0, 2.0])},
+        predictions={"prediction": [1.0, 2.0]},
         n_rows=2,
     )
     frame = read_segment(writer.content([entry]), SPEC)
