@@ -235,7 +235,7 @@ def test_a_champion_whose_files_were_changed_is_refused_and_judged_against_by_no
     found = list(bike.settings.home.glob("mlflow/artifacts/**/models/**/estimator.*"))
     assert len(found) == 1
     found[0].write_bytes(found[0].read_bytes() + b"\0")
-    with pytest.raises(ArtifactRefused, match=r"estimator\.skops"):
+    with pytest.raises(ArtifactRefused, match=r"estimator\.onnx"):
         bike.judge(snapshot, fitted)
     record = bike.resources.ledger.training(snapshot.key)
     assert record.state == "failed"
