@@ -69,6 +69,7 @@ def make_service(environ: Mapping[str, str]) -> Service:
         body_timeout_s=float(environ.get("EVERGREEN_BODY_TIMEOUT_S", "15")),
         spool=_prediction_log(environ, predictor, int(version)),
         started_at=dt.datetime.now(dt.UTC),
+        private=_private(environ),
     )
 
 
@@ -79,6 +80,10 @@ def _installed(names: Sequence[str]) -> dict[str, str]:
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
     return found
+
+
+def _private(environ: Mapping[str, str]) -> dict[str, str]:
+    return dict(json.loads(environ.get("EVERGREEN_LOG_PRIVATE", "{}")))
 
 
 def _prediction_log(
@@ -94,7 +99,7 @@ def _prediction_log(
         predictor.classes,
         segment_s=float(environ.get("EVERGREEN_SPOOL_SECONDS", "10")),
         max_disk_bytes=int(environ.get("EVERGREEN_SPOOL_MAX_BYTES", str(2**30))),
-        private=json.loads(environ.get("EVERGREEN_LOG_PRIVATE", "{}")),
+        private=_private(environ),
         salt=environ.get("EVERGREEN_LOG_SALT", ""),
     )
     return PredictionLog(order, share=float(environ.get("EVERGREEN_LOG_SHARE", "1")))

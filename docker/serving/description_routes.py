@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 from docs_page import CONTENT_SECURITY_POLICY, page
+from examples import shown
 from openapi import About, document
 from starlette.requests import Request
 from starlette.responses import Response
@@ -57,7 +58,7 @@ def _about(service: Any) -> About:
         model=service.model,
         version=service.version,
         contract=predictor.contract,
-        golden=predictor.golden,
+        golden=shown(predictor, service.private),
         classes=predictor.classes,
         max_rows=service.max_rows,
         max_body_bytes=service.max_body_bytes,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from open_inference import output_datatypes
@@ -12,6 +13,41 @@ from tensors import datatypes
 
 Rows = Sequence[Mapping[str, Any]]
 EXAMPLE_ROWS = 2
+
+
+def shown(predictor: Any, private: Collection[str]) -> dict[str, Any]:
+    """The first golden rows and their predictions, as `golden.json` has them.
+
+    Private columns hold a value that the contract allows instead of a customer's, and what is
+    predicted then is shown.
+    """
+    golden: dict[str, Any] = predictor.golden
+    if not private:
+        return golden
+    columns = {**predictor.contract["columns"], **predictor.contract["optional"]}
+    rows = [
+        {
+            name: _anybodys(columns[name]) if name in private else value
+            for name, value in row.items()
+        }
+        for row in golden["rows"][:EXAMPLE_ROWS]
+    ]
+    raw = {name: [row.get(name) for row in rows] for row in rows for name in row}
+    answer = predictor.predict(predictor.parse(raw))
+    return {"rows": rows, "predictions": {name: v.tolist() for name, v in answer.items()}}
+
+
+def _anybodys(column: Mapping[str, Any]) -> Any:
+    """Some value of a column: none where that is allowed."""
+    if column["nullable"]:
+        return None
+    if column["type"] in ("float", "integer"):
+        low = -math.inf if column["min"] is None else column["min"]
+        high = math.inf if column["max"] is None else column["max"]
+        return min(max(0, low), high)
+    if column["type"] == "boolean":
+        return False
+    return column["values"][0] if column["values"] else "a text"
 
 
 def forms(rows: Rows, contract: Mapping[str, Any]) -> dict[str, Any]:

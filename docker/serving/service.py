@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,6 +29,8 @@ class Service:
     body_timeout_s: float
     spool: PredictionLog | None
     started_at: dt.datetime
+    #: Columns whose values are shown to nobody.
+    private: Collection[str] = ()
     # Large requests run one after the other: a second one would only slow both.
     pool: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="predict")

@@ -13,6 +13,9 @@ import openapi_spec_validator
 import pytest
 import requests
 
+from include.evergreen.model_code.predictor import Predictor, columns_of_rows
+from tests.unit.serving.conftest import started
+
 EVIL = '<script>alert("1")</script>'
 
 
@@ -239,3 +242,28 @@ def test_the_example_is_sent_to_where_the_page_was_asked_for(service, host, show
     answer = requests.get(f"{service.url}/docs", headers={"Host": host}, timeout=30)
     assert f"{shown}invocations" in answer.text
     assert host in answer.text or shown.startswith("http://127.0.0.1")
+
+
+def test_the_values_of_private_columns_are_shown_to_nobody(rides) -> None:
+    from examples import shown
+
+    predictor = Predictor.load(rides.directory, rides.digest)
+    assert shown(predictor, ()) == predictor.golden
+    private = {"temperature", "humidity", "weather", "season", "holiday"}
+    masked = shown(predictor, private)
+    wanted = {"temperature": None, "humidity": 0, "weather": "clear", "season": 1, "holiday": False}
+    for row, golden in zip(masked["rows"], predictor.golden["rows"], strict=False):
+        assert row == {**golden, **wanted}
+    answer = predictor.predict(predictor.parse(columns_of_rows(masked["rows"])))
+    assert masked["predictions"]["prediction"] == answer["prediction"].tolist()
+
+
+def test_the_page_and_the_document_mask_private_columns(rides, tmp_path, free_port) -> None:
+    env = {"EVERGREEN_LOG_PRIVATE": '{"humidity": "leave_out"}'}
+    humid = {row["humidity"] for row in rides.rows[:2]}
+    with started(rides, tmp_path, free_port(), **env) as running:
+        for path in ("/openapi.json", "/docs"):
+            text = requests.get(f"{running.url}{path}", timeout=30).text
+            assert "humidity" in text
+            for value in humid:
+                assert not re.search(rf"humidity\W{{1,20}}{value}\b", text), path
