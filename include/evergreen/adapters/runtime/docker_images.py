@@ -13,6 +13,7 @@ import json
 import logging
 import shutil
 import tempfile
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -176,9 +177,12 @@ class ServingImages:
                 shutil.copyfile(path, target)
             for path in context.rglob("*"):
                 path.chmod(0o755 if path.is_dir() else 0o644)
-            self._build(folder, reference, {"BASE_IMAGE": base}, {RECIPE_LABEL: recipe})
-        with engine_errors("remove the layers of the build stage"):  # half a gigabyte, needed once
-            self._engine.prune_images({"dangling": True, "label": "evergreen.stage=environment"})
+            build = uuid.uuid4().hex
+            arguments = {"BASE_IMAGE": base, "BUILD": build}
+            self._build(folder, reference, arguments, {RECIPE_LABEL: recipe})
+        with engine_errors("remove the layers of the build stage"):
+            for stage in self._engine.images(filters={"label": f"evergreen.build={build}"}):
+                unless_gone(lambda: self._engine.remove_image(stage["Id"]))  # noqa: B023
 
     def _context(self) -> tempfile.TemporaryDirectory[str]:
         self._settings.work_dir.mkdir(parents=True, exist_ok=True)
