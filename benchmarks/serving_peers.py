@@ -165,8 +165,8 @@ def _mlserver(served: Served, folder: Path, environments: Path) -> Side:
     def command(port: int) -> list[str]:
         settings = {
             "http_port": port,
-            "grpc_port": _free_port(),
-            "metrics_port": _free_port(),
+            "grpc_port": free_port(),
+            "metrics_port": free_port(),
             "host": "127.0.0.1",
             "parallel_workers": 0,
             "debug": False,
@@ -218,7 +218,7 @@ def install(environments: Path, uv: Path, names: Sequence[str]) -> None:
 @contextlib.contextmanager
 def running(side: Side, folder: Path) -> Iterator[str]:
     """The URL of a side that answers; it and all it started have ended afterwards."""
-    port = _free_port()
+    port = free_port()
     log = folder / f"{side.name.replace(' ', '-').replace(',', '')}.log"
     with log.open("wb") as file:
         process = subprocess.Popen(
@@ -266,7 +266,8 @@ def _wait(process: subprocess.Popen[bytes], url: str, body: bytes, log: Path) ->
             return
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
