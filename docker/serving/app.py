@@ -67,7 +67,7 @@ def make_service(environ: Mapping[str, str]) -> Service:
         max_rows=int(environ.get("EVERGREEN_MAX_ROWS", "10000")),
         max_body_bytes=int(environ.get("EVERGREEN_MAX_BODY_BYTES", str(16 * 2**20))),
         body_timeout_s=float(environ.get("EVERGREEN_BODY_TIMEOUT_S", "15")),
-        spool=_prediction_log(environ, predictor, int(version)),
+        prediction_log=_prediction_log(environ, predictor, int(version)),
         started_at=dt.datetime.now(dt.UTC),
         private=_private(environ),
     )

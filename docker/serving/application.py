@@ -139,8 +139,8 @@ class Application:
         else:
             metrics.inputs(entry.columns, answered.raw, entry.n_rows)
             metrics.predicted(entry.predictions)
-        if self._service.spool is not None:
-            self._service.spool.offer(entry)
+        if self._service.prediction_log is not None:
+            self._service.prediction_log.offer(entry)
 
     async def _refuse_method(
         self, dialect: Dialect, scope: Scope, send: Send, request_id: bytes

@@ -24,8 +24,12 @@ def description_routes(service: Any, paths: Sequence[str]) -> list[Route]:
     served = {*paths, OPENAPI_PATH, DOCS_PATH}
 
     @functools.cache
+    def about() -> About:
+        return _about(service)
+
+    @functools.cache
     def described() -> dict[str, Any]:
-        return document(_about(service), served)
+        return document(about(), served)
 
     @functools.cache
     def content() -> bytes:
@@ -37,7 +41,7 @@ def description_routes(service: Any, paths: Sequence[str]) -> list[Route]:
     async def docs(request: Request) -> Response:
         host = request.headers.get("host", "")
         base = f"http://{host}" if _HOST.fullmatch(host) else "http://127.0.0.1:8080"
-        html = page(_about(service), described(), base)
+        html = page(about(), described(), base)
         headers = {
             "content-security-policy": CONTENT_SECURITY_POLICY,
             "x-content-type-options": "nosniff",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import unquote
 
 import orjson
 from dialect import Asked, Columns, Headers
@@ -25,7 +24,7 @@ class InferenceDialect:
 
     def paths(self) -> list[str]:
         """Where this model is asked, as ASGI spells a path."""
-        model = f"/v2/models/{unquote(self._name)}"
+        model = f"/v2/models/{self._name}"
         return [f"{model}/infer", f"{model}/versions/{self._version}/infer"]
 
     def media(self, headers: Headers) -> str:

@@ -40,7 +40,7 @@ class Pages:
             "model": service.model,
             "version": service.version,
             "golden_difference": difference if np.isfinite(difference) else None,
-            "spool": service.spool.stats() if service.spool else None,
+            "spool": service.prediction_log.stats() if service.prediction_log else None,
         }
         return json_response(orjson.dumps(content), 200 if healthy else 503)
 
@@ -64,7 +64,7 @@ class Pages:
         service = self._service
         content = {
             "counts": service.metrics.totals(),
-            "spool": service.spool.stats() if service.spool else None,
+            "spool": service.prediction_log.stats() if service.prediction_log else None,
             "seconds": (dt.datetime.now(dt.UTC) - service.started_at).total_seconds(),
         }
         return json_response(orjson.dumps(content))
@@ -80,12 +80,12 @@ def build_pages(service: Service) -> Starlette:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        if service.spool is not None:
-            service.spool.start()
+        if service.prediction_log is not None:
+            service.prediction_log.start()
         yield
         service.pool.shutdown()
-        if service.spool is not None:
-            await asyncio.to_thread(service.spool.close)
+        if service.prediction_log is not None:
+            await asyncio.to_thread(service.prediction_log.close)
 
     pages = Pages(service)
     routes = [

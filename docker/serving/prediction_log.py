@@ -17,13 +17,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from segments import Entry
+from waiting import WaitingRows, rows_of
 
 log = logging.getLogger("evergreen.log")
 
@@ -57,11 +58,9 @@ class PredictionLog:
     ) -> None:
         self._order = order
         self._share = share
-        self._max_waiting_rows = max_waiting_rows
         self._draw = random.random
         self._lock = threading.Lock()
-        self._waiting: deque[Entry] = deque()
-        self._waiting_rows = 0
+        self._waiting = WaitingRows(max_waiting_rows)
         self._sent = 0  # rows that this writer was given
         self._reported: Counter[str] = Counter()  # what this writer said
         self._counts: Counter[str] = Counter()  # our own, and of writers that ended
@@ -78,12 +77,7 @@ class PredictionLog:
         """Take an answer if there is room; drop and count it if not. Never waits, never raises."""
         if self._share < 1.0 and self._draw() >= self._share:
             return
-        with self._lock:
-            if self._waiting_rows + entry.n_rows > self._max_waiting_rows:
-                self._counts["rows_dropped"] += entry.n_rows
-                return
-            self._waiting.append(entry)
-            self._waiting_rows += entry.n_rows
+        self._waiting.offer(entry)
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Have written what waits; whatever is not by then is counted as dropped."""
@@ -98,10 +92,10 @@ class PredictionLog:
         """Counters since the start, rows that wait, and the last failure (empty: none)."""
         with self._lock:
             said = {name: self._counts[name] + self._reported[name] for name in _COUNTED}
-            with_writer = self._sent - self._settled()
             return {
                 **said,
-                "rows_waiting": self._waiting_rows + with_writer,
+                "rows_dropped": said["rows_dropped"] + self._waiting.dropped,
+                "rows_waiting": self._waiting.rows + self._sent - self._settled(),
                 "last_error": self._last_error,
             }
 
@@ -113,38 +107,31 @@ class PredictionLog:
             self._hand_on()
         self._hand_on()
         self._end_writer()
-        with self._lock:
-            self._counts["rows_dropped"] += self._waiting_rows
-            self._waiting.clear()
-            self._waiting_rows = 0
+        self._waiting.drop_all()
 
     def _hand_on(self) -> None:
         """Give the writer all that waits, one piece after the other."""
-        while self._waiting and time.monotonic() >= self._not_before:
+        while self._waiting.rows and time.monotonic() >= self._not_before:
             try:
                 pipe = self._pipe()
             except OSError as error:
                 self._failed(f"The writer does not start: {error}")
                 return
-            entries, rows = self._piece()
-            frame = marshal.dumps([plain(entry) for entry in entries])
+            entries = self._waiting.take(_PIECE_ROWS, time.monotonic())
+            try:
+                frame = marshal.dumps([plain(entry) for entry in entries])
+            except ValueError as error:  # a value that is not plain: the log goes on without it
+                self._waiting.drop(rows_of(entries))
+                self._failed(f"{rows_of(entries)} rows cannot be handed on: {error}")
+                return
             with self._lock:
-                self._sent += rows
+                self._sent += rows_of(entries)
             try:
                 pipe.write(len(frame).to_bytes(4, "big") + frame)
                 pipe.flush()
             except OSError:
                 self._writer_is_gone()
                 return
-
-    def _piece(self) -> tuple[list[Entry], int]:
-        with self._lock:
-            entries, rows = [], 0
-            while self._waiting and rows < _PIECE_ROWS:
-                entries.append(self._waiting.popleft())
-                rows += entries[-1].n_rows
-            self._waiting_rows -= rows
-            return entries, rows
 
     def _pipe(self) -> IO[bytes]:
         """To a writer that runs: one is started where there is none."""
@@ -212,6 +199,7 @@ class PredictionLog:
             time.sleep(0.01)  # its last line is on the way
         with self._lock:
             self._settle_writer()
+            self._writer = None  # a line that comes later has been counted
 
 
 def _killed(writer: subprocess.Popen[bytes]) -> int:

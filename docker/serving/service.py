@@ -27,7 +27,7 @@ class Service:
     max_rows: int
     max_body_bytes: int
     body_timeout_s: float
-    spool: PredictionLog | None
+    prediction_log: PredictionLog | None
     started_at: dt.datetime
     #: Columns whose values are shown to nobody.
     private: Collection[str] = ()
@@ -53,5 +53,5 @@ class Service:
             self.model,
             self.version,
             self.predictor.info,
-            self.spool.stats if self.spool else None,
+            self.prediction_log.stats if self.prediction_log else None,
         )

@@ -13,10 +13,10 @@ import os
 import secrets
 import threading
 import time
-from collections import deque
 from pathlib import Path
 
 from segments import Entry, SegmentWriter
+from waiting import WaitingRows, rows_of
 
 log = logging.getLogger("evergreen.spool")
 
@@ -41,17 +41,14 @@ class Spool:
         self._writer = writer
         self._segment_rows = segment_rows
         self._segment_s = segment_s
-        self._max_waiting_rows = max_waiting_rows
         self._max_disk_bytes = max_disk_bytes
         self._lock = threading.Lock()
-        self._waiting: deque[Entry] = deque()
-        self._waiting_rows = 0
-        self._oldest = 0.0
+        self._waiting = WaitingRows(max_waiting_rows)
         self._not_before = 0.0
         # Names stay unique over restarts, also of two services that share a clock tick.
         self._token = secrets.token_hex(4)
         self._sequence = 0
-        self._counts = {"rows_written": 0, "rows_dropped": 0, "segments": 0, "failures": 0}
+        self._counts = {"rows_written": 0, "segments": 0, "failures": 0}
         self._last_error = ""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
@@ -60,15 +57,8 @@ class Spool:
         self._thread.start()
 
     def offer(self, entry: Entry) -> None:
-        """Take an answer if there is room; drop and count it if not. Never blocks, never raises."""
-        with self._lock:
-            if self._waiting_rows + entry.n_rows > self._max_waiting_rows:
-                self._counts["rows_dropped"] += entry.n_rows
-                return
-            if not self._waiting:
-                self._oldest = time.monotonic()
-            self._waiting.append(entry)
-            self._waiting_rows += entry.n_rows
+        """Take an answer if there is room; drop and count it if not. Never waits, never raises."""
+        self._waiting.offer(entry)
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Write what waits; whatever cannot be written by then is counted as dropped."""
@@ -82,7 +72,8 @@ class Spool:
         with self._lock:
             return {
                 **self._counts,
-                "rows_waiting": self._waiting_rows,
+                "rows_dropped": self._waiting.dropped,
+                "rows_waiting": self._waiting.rows,
                 "last_error": self._last_error,
             }
 
@@ -91,53 +82,35 @@ class Spool:
             self._write_due(time.monotonic(), closing=False)
         while self._write_due(time.monotonic(), closing=True):
             pass
-        with self._lock:
-            self._counts["rows_dropped"] += self._waiting_rows
-            self._waiting.clear()
-            self._waiting_rows = 0
+        self._waiting.drop_all()
 
     def _write_due(self, now: float, *, closing: bool) -> bool:
         """Write one segment if it is due; whether one was written."""
         entries = self._due(now, closing=closing)
         if not entries:
             return False
-        rows = sum(entry.n_rows for entry in entries)
         try:
             self._write(self._writer.content(entries))
         except OSError as error:
-            self._put_back(entries, rows, now, error)
+            self._waiting.put_back(entries)
+            self._not_before = now + _RETRY_S
+            self._failed(error)
             return False
         except BaseException as error:  # noqa: BLE001 - a panic of the Rust writer is nothing less
-            with self._lock:
-                self._counts["rows_dropped"] += rows
+            self._waiting.drop(rows_of(entries))
             self._failed(error)
             return not isinstance(error, MemoryError)
         with self._lock:
-            self._counts["rows_written"] += rows
+            self._counts["rows_written"] += rows_of(entries)
             self._counts["segments"] += 1
         return True
 
     def _due(self, now: float, *, closing: bool) -> list[Entry]:
-        with self._lock:
-            full = self._waiting_rows >= self._segment_rows
-            aged = bool(self._waiting) and now - self._oldest >= self._segment_s
-            if not self._waiting or not (closing or ((full or aged) and now >= self._not_before)):
-                return []
-            entries, rows = [], 0
-            while self._waiting and rows < self._segment_rows:
-                entries.append(self._waiting.popleft())
-                rows += entries[-1].n_rows
-            self._waiting_rows -= rows
-            self._oldest = now
-            return entries
-
-    def _put_back(self, entries: list[Entry], rows: int, now: float, error: OSError) -> None:
-        """Keep the rows for another try; new ones are dropped meanwhile if the queue is full."""
-        with self._lock:
-            self._waiting.extendleft(reversed(entries))
-            self._waiting_rows += rows
-            self._not_before = now + _RETRY_S
-        self._failed(error)
+        full = self._waiting.rows >= self._segment_rows
+        aged = self._waiting.waited_s(now) >= self._segment_s
+        if closing or ((full or aged) and now >= self._not_before):
+            return self._waiting.take(self._segment_rows, now)
+        return []
 
     def _failed(self, error: BaseException) -> None:
         with self._lock:

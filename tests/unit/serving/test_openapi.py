@@ -76,7 +76,7 @@ def test_every_path_of_the_app_is_described_and_no_other(service) -> None:
     from openapi import document
     from pages import build_pages
 
-    pages: Any = build_pages(types.SimpleNamespace(spool=None, metrics=None))
+    pages: Any = build_pages(types.SimpleNamespace(prediction_log=None, metrics=None))
     served = {"/invocations", *(route.path for route in pages.routes)}
     assert set(document_of(service)["paths"]) == served
     described = document(about(), {*served, "/metrics", "/nowhere"})

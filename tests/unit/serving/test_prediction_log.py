@@ -114,6 +114,21 @@ def test_a_writer_that_cannot_start_leaves_the_rows_waiting_then_drops_them(
     assert (log.stats()["rows_waiting"], log.stats()["rows_dropped"]) == (0, 8)
 
 
+def test_what_cannot_be_handed_on_is_dropped_and_the_log_goes_on(
+    order, predictor, rides, monkeypatch
+) -> None:
+    monkeypatch.setattr("prediction_log._RETRY_S", 0.1)
+    log = PredictionLog(order)
+    log.start()
+    good = alone(predictor, rides.rows[0])
+    log.offer(good._replace(columns={**good.columns, "weather": object()}))
+    wait_for(lambda: log.stats()["rows_dropped"] == 1)
+    assert "1 rows cannot be handed on: unmarshallable object" in str(log.stats()["last_error"])
+    log.offer(good)
+    wait_for(lambda: log.stats()["rows_written"] == 1)
+    log.close()
+
+
 def test_a_writer_that_is_stopped_costs_rows_and_no_time(order, predictor, rides) -> None:
     log = PredictionLog(order, max_waiting_rows=2_000)
     log.start()
