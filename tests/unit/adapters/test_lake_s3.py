@@ -6,6 +6,7 @@ thread of this process could never give them.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
@@ -58,15 +59,17 @@ def test_a_store_that_falls_silent_is_asked_again(endpoint: str, tmp_path: Path,
         frame = pl.DataFrame({"x": [1.0, 2.0]})
         lake.put_part("m", "k", "train", frame)
         lake.append_rows("m", "rows", [frame], transaction="a")
+        rows = lake.scan("m", "rows").select(pl.len())
         for again in (
             lambda: lake.get_part("m", "k", "train").equals(frame),
-            lambda: lake.scan("m", "rows").select(pl.len()).collect().item() == 2,
+            lambda: rows.collect().item() == 2,
             lambda: lake.put_part("m", "k", "holdout", frame) is None,
         ):
-            proxy.become("blackhole")  # what is open stays mute for good
-            proxy.become("pass")
             answers: list[bool] = []
             asked = Thread(target=lambda: answers.append(again()), daemon=True)  # noqa: B023
+            proxy.become("blackhole")
             asked.start()
+            time.sleep(1)
+            proxy.become("pass")  # who is connected stays mute for good
             asked.join(30)
             assert answers == [True]
