@@ -22,7 +22,7 @@ from include.evergreen.stages import bundle
 from tests.unit.model_code.bundles import Made
 
 FILES = ["contract.json", "estimator.skops", "feature_plan.json", "features.py", "golden.json",
-         "predictor.py", "row_contract.py"]  # fmt: skip
+         "one_row.py", "predictor.py", "row_contract.py"]  # fmt: skip
 
 
 @pytest.fixture
@@ -68,6 +68,15 @@ def test_feature_code_changed_after_training_fails_the_parity_check(copy) -> Non
     assert changed != source
     path.write_text(changed)
     assert Predictor.load(copy, forge(copy)).golden_difference() > 1e-3
+
+
+def test_a_row_that_is_answered_otherwise_alone_fails_the_parity_check(copy) -> None:
+    path = copy / "one_row.py"
+    source = path.read_text()
+    changed = source.replace("% _DAY_US / _HOUR_US", "% _DAY_US / _HOUR_US + 6")
+    assert changed != source
+    path.write_text(changed)
+    assert Predictor.load(copy, forge(copy)).golden_difference() == np.inf
 
 
 def test_a_bundle_that_predicts_otherwise_than_its_estimator_is_never_written(

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from include.evergreen.model_code import features, one_row, row_contract
 from include.evergreen.model_code.features import PERIODS, Features, LocalTimes
 from include.evergreen.model_code.one_row import OneRow
 from include.evergreen.model_code.plan import make_plan
@@ -121,6 +122,21 @@ def test_a_row_that_lacks_a_column_is_given_back(name) -> None:
     assert one.typed(row) is not None
     del row[name]
     assert one.typed(row) is None
+
+
+def test_a_row_with_a_column_that_the_contract_does_not_have_is_given_back() -> None:
+    _, _, one = MADE["ordinal", "UTC"]
+    row = {**dict.fromkeys(COLUMNS), "whole": 1, "key": "k"}
+    assert one.typed(row) == row
+    assert one.typed({**row, "more": None}) is None
+
+
+def test_both_ways_know_the_same_limits() -> None:
+    """The files travel without each other, so each has its own."""
+    assert one_row.LONGEST_TEXT == row_contract.LONGEST_TEXT
+    assert one_row.LARGEST == row_contract.LARGEST == features.LARGEST
+    assert one_row._PARTS.keys() == {*PARTS}
+    assert one_row._STEPS.keys() == features._STEPS.keys()
 
 
 def test_every_way_of_being_missing_and_every_part_of_a_time_is_a_number_of_the_row() -> None:

@@ -1,8 +1,12 @@
 """A bundle predicts as its estimator does, and is refused when anything in it was changed."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 
 from include.evergreen.model_code.predictor import Predictor, columns_of_rows
+from tests.unit.model_code.test_bundle_trust import forge
 
 
 def test_a_bundle_predicts_exactly_as_the_estimator_it_was_made_of(rides) -> None:
@@ -22,6 +26,16 @@ def test_a_graph_predicts_what_the_estimator_does_one_row_or_many(rides_graph) -
     for row, prediction in zip(rides_graph.rows, together, strict=True):
         alone = predictor.predict(predictor.parse(columns_of_rows([row])))["prediction"]
         assert alone.tolist() == [prediction]
+
+
+def test_a_bundle_of_before_rows_had_a_way_of_their_own_is_loaded_all_the_same(
+    rides_graph, tmp_path
+) -> None:
+    copy = Path(shutil.copytree(rides_graph.directory, tmp_path / "copy"))
+    (copy / "one_row.py").unlink()
+    predictor = Predictor.load(copy, forge(copy))
+    assert predictor.predict_one(rides_graph.rows[0]) is None
+    assert predictor.golden_difference() == 0.0
 
 
 def test_a_classifier_answers_with_labels_of_their_own_type_and_probabilities(weather) -> None:

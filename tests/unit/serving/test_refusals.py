@@ -137,6 +137,12 @@ def test_missing_and_extra_fields_are_all_named(service) -> None:
     }
 
 
+def test_a_row_alone_with_one_field_too_many_is_refused(service) -> None:
+    row = good(service) | {"count": 3}
+    (field,) = refusal(service.post({"dataframe_records": [row]}), 422)["fields"]
+    assert (field["field"], field["seen"]) == ("count", "a field the contract does not have")
+
+
 def test_a_field_missing_in_some_rows_is_named_with_the_first_of_them(service) -> None:
     rows = [good(service) for _ in range(3)]
     del rows[2]["temperature"]
