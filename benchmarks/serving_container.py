@@ -66,13 +66,8 @@ def first_answer(engine: Any, image: str, digest: str, body: bytes) -> float:
     url = f"http://127.0.0.1:{port}/invocations"
     began = time.perf_counter()
     with container(engine, image, digest, port):
-        while True:
-            try:
-                serving_peers.ask(url, body)
-            except OSError:
-                time.sleep(0.005)
-            else:
-                return time.perf_counter() - began
+        serving_peers.until_answered(url, body, pause_s=0.005)
+        return time.perf_counter() - began
 
 
 def memory(engine: Any, identity: str) -> float:
@@ -90,13 +85,7 @@ def memories(
     path = folder / "body.json"
     path.write_bytes(body)
     with container(engine, image, digest, port) as identity:
-        while True:
-            try:
-                serving_peers.ask(url, body)
-            except OSError:
-                time.sleep(0.05)
-            else:
-                break
+        serving_peers.until_answered(url, body)
         time.sleep(2)
         rest = memory(engine, identity)
         most = rest

@@ -230,8 +230,14 @@ def running(side: Side, folder: Path) -> Iterator[str]:
             start_new_session=True,
         )
     url = f"http://127.0.0.1:{port}{side.path}"
+    deadline = time.monotonic() + START_S
+
+    def gone() -> str:
+        over = process.poll() is not None or time.monotonic() > deadline
+        return f"It does not start:\n{log.read_text()[-2000:]}" if over else ""
+
     try:
-        _wait(process, url, side.body(1), log)
+        until_answered(url, side.body(1), give_up=gone)
         yield url
     finally:
         with contextlib.suppress(ProcessLookupError):
@@ -251,17 +257,19 @@ def ask(url: str, body: bytes) -> Any:
         return json.loads(answer.read())
 
 
-def _wait(process: subprocess.Popen[bytes], url: str, body: bytes, log: Path) -> None:
-    deadline = time.monotonic() + START_S
+def until_answered(
+    url: str, body: bytes, *, pause_s: float = 0.05, give_up: Callable[[], str] = lambda: ""
+) -> None:
+    """Ask until there is an answer, or until `give_up` says why there will be none."""
     while True:
         try:
             ask(url, body)
         except urllib.error.HTTPError as error:
             raise SystemExit(f"{url}: {error.code} {error.read()[:500]!r}") from error
         except OSError:
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit(f"It does not start:\n{log.read_text()[-2000:]}") from None
-            time.sleep(0.1)
+            if why := give_up():
+                raise SystemExit(why) from None
+            time.sleep(pause_s)
         else:
             return
 
