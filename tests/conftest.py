@@ -13,8 +13,14 @@ os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
 os.environ["DO_NOT_TRACK"] = "1"
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+_KEPT = (
+    "EVERGREEN_SHARED_DATA",
+    "EVERGREEN_BASE_IMAGE",
+    "EVERGREEN_GATEWAY_IMAGE",
+    "EVERGREEN_PROMETHEUS",
+)
 for name in [name for name in os.environ if name.startswith("EVERGREEN_")]:
-    if name not in ("EVERGREEN_SHARED_DATA", "EVERGREEN_BASE_IMAGE", "EVERGREEN_PROMETHEUS"):
+    if name not in _KEPT:
         del os.environ[name]
 
 from include.evergreen import settings as evergreen_settings  # noqa: E402

@@ -48,6 +48,7 @@ VARIABLE = "evergreen_settings"
 VARIABLE_FIELDS = {
     "lake_uri": "EVERGREEN_LAKE_URI",
     "base_image": "EVERGREEN_BASE_IMAGE",
+    "gateway_image": "EVERGREEN_GATEWAY_IMAGE",
     "mlflow_public_url": "EVERGREEN_MLFLOW_PUBLIC_URL",
 }
 
@@ -74,6 +75,7 @@ class Settings:
     mlflow_public_url: str = ""
     docker_url: str = ""
     base_image: str = ""
+    gateway_image: str = ""
     alert_webhook: str = field(default="", repr=False)
     s3: Mapping[str, str] = field(default_factory=dict, repr=False)
     data_roots: tuple[Path, ...] = ()
@@ -131,6 +133,7 @@ def load(
         mlflow_public_url=env.get("EVERGREEN_MLFLOW_PUBLIC_URL", ""),
         docker_url=env.get("EVERGREEN_DOCKER_URL") or env.get("DOCKER_HOST", ""),
         base_image=env.get("EVERGREEN_BASE_IMAGE", ""),
+        gateway_image=env.get("EVERGREEN_GATEWAY_IMAGE", ""),
         alert_webhook=env.get("EVERGREEN_ALERT_WEBHOOK", ""),
         s3={k: v for k in s3_keys if (v := env.get(f"EVERGREEN_S3_{k.upper()}", ""))},
         data_roots=tuple(roots),

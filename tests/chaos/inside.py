@@ -29,10 +29,12 @@ def settle(shift_s: float) -> dict[str, Any]:
 
 
 def remove_services() -> dict[str, Any]:
-    """Leave nothing on the engine: no container, no image of a version."""
+    """Leave nothing on the engine: no container, no network, no image of a version."""
     opened = resources()
     for service in opened.runtime.find():
         opened.runtime.remove(service, grace_s=1)
+    for network in opened.runtime.networks():
+        opened.runtime.remove_network(network)
     images = [
         opened.ledger.image(rides.MODEL, version, opened.runtime.name) for version in range(1, 9)
     ]

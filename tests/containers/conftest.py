@@ -86,6 +86,7 @@ def images(shared_work: Path) -> ServingImages:
     settings = evergreen_settings.load({**os.environ, "EVERGREEN_HOME": str(shared_work)})
     try:
         found = ServingImages(settings, connect(settings))
+        found.gateway()
         for kind in KINDS:
             found.serving(kind)
     except EvergreenError as error:
@@ -237,6 +238,14 @@ def empty_registry(shared_work: Path) -> Path:
     return shared_work / "mlflow" / "mlflow.db"
 
 
+def remove_all(runtime: Runtime) -> None:
+    """Leave no service of an installation behind, and no gateway."""
+    for service in runtime.find():
+        runtime.remove(service, grace_s=0)
+    for network in runtime.networks():
+        runtime.remove_network(network)
+
+
 @pytest.fixture(params=["docker", "process"])
 def house(
     request: pytest.FixtureRequest,
@@ -255,8 +264,7 @@ def house(
     yield found
     for name in ("process", request.param):
         runtime = open_runtime(name, installation)
-        for service in runtime.find():
-            runtime.remove(service, grace_s=0)
+        remove_all(runtime)
     for reference in {image.reference for image in found.built if image.runtime == "docker"}:
         with contextlib.suppress(ImageNotFound):
             request.getfixturevalue("engine").remove_image(reference, force=True)

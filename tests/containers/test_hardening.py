@@ -15,7 +15,7 @@ from include.evergreen.adapters.runtime.docker_runtime import DockerRuntime
 from include.evergreen.contracts import BuiltImage, RunningService
 from include.evergreen.spec import ModelSpec
 from include.evergreen.stages.deploy.service_probe import ServiceProbe
-from tests.containers.conftest import SPEC, write_bundle
+from tests.containers.conftest import SPEC, remove_all, write_bundle
 
 LIMITS = Limits(memory_mib=256, cpus=0.5, pids=32)
 
@@ -41,8 +41,7 @@ def image(
         folder, model="rides", version=1, manifest_digest=digest, training_key="a" * 64
     )
     yield built
-    for service in runtime.find():
-        runtime.remove(service, grace_s=0)
+    remove_all(runtime)
     engine.remove_image(built.reference, force=True)
 
 
@@ -62,7 +61,7 @@ def service(
     runtime: DockerRuntime, image: BuiltImage, installation: evergreen_settings.Settings
 ) -> RunningService:
     started = runtime.start(order(image, installation))
-    with ServiceProbe(started.endpoint) as probe:
+    with ServiceProbe(runtime.reach(started)) as probe:
         deadline = time.monotonic() + 60
         while probe.get("/ping")[0] != 200:
             assert time.monotonic() < deadline, runtime.logs(started, lines=20)
@@ -90,8 +89,9 @@ def test_the_engine_holds_every_limit(engine: Any, service: RunningService) -> N
     assert host["NanoCpus"] == 500_000_000
     assert host["PidsLimit"] == 32
     assert host["LogConfig"]["Config"] == {"max-size": "10m", "max-file": "3"}
-    assert host["PortBindings"]["8080/tcp"][0]["HostIp"] == "127.0.0.1"
-    assert host["NetworkMode"] not in ("host", "")
+    assert not host["PortBindings"], "the gateway alone publishes ports"
+    (network,) = found["NetworkSettings"]["Networks"].values()
+    assert engine.inspect_network(network["NetworkID"])["Internal"] is True
     assert not host["PidMode"]
     assert host["RestartPolicy"]["Name"] == "no", "a candidate that ends stays ended"
     assert found["Config"]["User"].split(":")[0] not in ("", "0", "root")
@@ -144,7 +144,9 @@ def test_from_inside_nothing_in_tmp_can_be_executed(engine: Any, service: Runnin
     assert "PermissionError" in said
 
 
-def test_from_inside_processes_and_memory_are_bounded(engine: Any, service: RunningService) -> None:
+def test_from_inside_processes_and_memory_are_bounded(
+    engine: Any, runtime: DockerRuntime, service: RunningService
+) -> None:
     bomb = (
         "import subprocess, sys\nmade = []\n"
         "try:\n for _ in range(64): made.append(subprocess.Popen(['sleep', '5']))\n"
@@ -155,7 +157,7 @@ def test_from_inside_processes_and_memory_are_bounded(engine: Any, service: Runn
     assert "bounded at" in said
     code, _ = inside(engine, service, "x = bytearray(512 * 2**20)")
     assert code == 137, "the kernel ended what took more than its share"
-    with ServiceProbe(service.endpoint) as probe:
+    with ServiceProbe(runtime.reach(service)) as probe:
         assert probe.get("/ping")[0] == 200, "and the service still answers"
 
 
@@ -180,7 +182,7 @@ def test_a_kept_service_comes_back_after_a_crash(
     policy = engine.inspect_container(service.service_id)["HostConfig"]["RestartPolicy"]
     assert policy["Name"] == "unless-stopped"
     inside(engine, service, "import os, signal; os.kill(1, signal.SIGTERM)")
-    with ServiceProbe(service.endpoint) as probe:
+    with ServiceProbe(runtime.reach(service)) as probe:
         deadline = time.monotonic() + 60
         restarts = 0
         while not restarts or probe.get("/ping")[0] != 200:

@@ -51,7 +51,7 @@ def environment(order: ServiceOrder) -> dict[str, str]:
     }
 
 
-def labels(order: ServiceOrder, installation: str) -> dict[str, str]:
+def labels(order: ServiceOrder, installation: str, network: str) -> dict[str, str]:
     """What the container is found by, and a digest of how it was asked for."""
     asked = json.dumps(
         [
@@ -61,6 +61,7 @@ def labels(order: ServiceOrder, installation: str) -> dict[str, str]:
             str(order.spool),
             sorted(environment(order).items()),
             service_user(),
+            network,
         ]
     )
     return {
@@ -73,7 +74,12 @@ def labels(order: ServiceOrder, installation: str) -> dict[str, str]:
     }
 
 
-def host_config(order: ServiceOrder, *, port: int, cpus: float) -> dict[str, Any]:
+def host_name(service_name: str) -> str:
+    """What a service is called on its network; a part of a name there has 63 letters at most."""
+    return f"s-{hashlib.sha256(service_name.encode()).hexdigest()[:16]}"
+
+
+def host_config(order: ServiceOrder, *, network: str, cpus: float) -> dict[str, Any]:
     """Arguments of `APIClient.create_host_config`."""
     memory = order.limits.memory_mib * 2**20
     return {
@@ -89,7 +95,8 @@ def host_config(order: ServiceOrder, *, port: int, cpus: float) -> dict[str, Any
         "mounts": [
             {"Type": "bind", "Source": str(order.spool), "Target": "/spool", "ReadOnly": False}
         ],
-        "port_bindings": {PORT: ("127.0.0.1", port)},
+        "network_mode": network,
+        "dns": ["127.0.0.1"],  # the engine would ask this machine's name server on its behalf
         "restart_policy": {"Name": "no"},
         "log_config": {
             "type": "json-file",

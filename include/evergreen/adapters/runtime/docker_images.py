@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 SERVING_DIR = PROJECT_ROOT / "docker" / "serving"
 OFFICIAL_BASE = "python:3.11-slim"
 STAND_IN_BASE = "evergreen/base:bookworm"
+OFFICIAL_GATEWAY = "haproxy:3.0"
+STAND_IN_GATEWAY = "evergreen/gateway:bookworm"
 RECIPE_LABEL = "evergreen.recipe"
 
 
@@ -125,6 +127,27 @@ class ServingImages:
         digest = self._inspect(reference)["Id"]
         return BuiltImage(model, version, "docker", reference, digest, manifest_digest)
 
+    @effect
+    def gateway(self) -> str:
+        """The id of an image with HAProxy: the one that the settings name, else one that is here.
+
+        Raises:
+            Unavailable: there is none, and none can be pulled.
+        """
+        wanted = self._settings.gateway_image
+        names = (wanted,) if wanted else (OFFICIAL_GATEWAY, STAND_IN_GATEWAY)
+        found = next(filter(None, map(self._inspect, names)), None)
+        if found is None:
+            otherwise = "EVERGREEN_GATEWAY_IMAGE names it: mend that, or load the image."
+            if not wanted:
+                otherwise = (
+                    f"A machine that can pull no image makes {STAND_IN_GATEWAY} with "
+                    "docker/gateway/build.sh (as root), or names one in EVERGREEN_GATEWAY_IMAGE."
+                )
+            self._pull(names[0], otherwise, what="gateway")
+            found = self._inspect(names[0])
+        return str(found["Id"])
+
     @read
     def has(self, image: BuiltImage) -> bool:
         found = self._inspect(image.reference)
@@ -147,12 +170,12 @@ class ServingImages:
         )
         return OFFICIAL_BASE
 
-    def _pull(self, reference: str, otherwise: str) -> None:
+    def _pull(self, reference: str, otherwise: str, what: str = "base") -> None:
         try:
             with engine_errors(f"pull {reference}"):
                 self._engine.pull(reference)
         except EvergreenError as error:
-            raise Unavailable(f"No base image: {error} {otherwise}") from error
+            raise Unavailable(f"No {what} image: {error} {otherwise}") from error
 
     def _any_of(self, recipe: str) -> str | None:
         """A serving image of this recipe on whatever base, where the base itself was removed."""

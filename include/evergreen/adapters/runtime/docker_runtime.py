@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 from docker.types import LogConfig
 
 from include.evergreen.adapters.runtime import container_config as hardening
+from include.evergreen.adapters.runtime.container_config import host_name
 from include.evergreen.adapters.runtime.docker_engine import engine_errors, unless_gone
 from include.evergreen.adapters.runtime.docker_images import KINDS, ServingImages
 from include.evergreen.adapters.runtime.docker_upkeep import EngineUpkeep
+from include.evergreen.adapters.runtime.gateway import Gateway
+from include.evergreen.adapters.runtime.gateway_config import Place
+from include.evergreen.adapters.runtime.gateway_routes import Routes, address_in
 from include.evergreen.adapters.runtime.interface import (
     INSTALLATION,
     Environment,
     ServiceOrder,
     ServiceState,
-    free_port,
     service_name,
 )
 from include.evergreen.contracts import BuiltImage, RunningService
@@ -29,11 +33,9 @@ from include.evergreen.settings import Settings
 
 log = logging.getLogger(__name__)
 
-_PORT_TRIES = 5  # somebody else may take the port between finding it free and binding it
-
 
 class DockerRuntime(EngineUpkeep):
-    """See `Runtime`. The port is chosen here, not by the engine, so that it outlives a restart."""
+    """See `Runtime`. Services are on a network without a way out, behind one gateway."""
 
     name: Literal["docker", "process"] = "docker"
 
@@ -42,9 +44,12 @@ class DockerRuntime(EngineUpkeep):
         self._engine = engine
         self._images = images
         self._installation = settings.installation_id
+        self._gateway = Gateway(settings, engine, images)
+        self._routes = Routes(self._gateway, self._in_use)
 
     @effect
     def prepare(self) -> None:
+        self._images.gateway()
         for kind in KINDS:
             self._images.serving(kind)
 
@@ -71,7 +76,9 @@ class DockerRuntime(EngineUpkeep):
     @effect
     def start(self, order: ServiceOrder) -> RunningService:
         name = self.name_of(order)
-        labels = hardening.labels(order, self._installation)
+        self._routes.open(order.image.model, order.environment)
+        network = self._gateway.networks.inside()
+        labels = hardening.labels(order, self._installation, network)
         found = self._inspect(name)
         if found is not None and self._revive(found, order, labels):
             return self._service(self._inspect(name) or found)
@@ -79,21 +86,37 @@ class DockerRuntime(EngineUpkeep):
             log.info("Container %s was left behind unfit; it is made anew.", name)
             self._remove(found["Id"], grace_s=1)
         _make_spool(order.spool)
-        for attempt in range(1, _PORT_TRIES + 1):
-            port = free_port()
-            made = self._create(name, order, labels, port)
-            try:
-                still_ours()
-                with engine_errors(f"start {name}"):
-                    self._engine.start(made)
-            except Unavailable as error:
-                self._remove(made, grace_s=1)
-                if "already" not in str(error) or attempt == _PORT_TRIES:
-                    raise
-                log.info("Port %d was taken meanwhile; another is tried.", port)
-            else:
-                break
+        made = self._create(name, order, labels, network)
+        still_ours()
+        with engine_errors(f"start {name}"):
+            self._engine.start(made)
         return self._service(self._inspect(name) or {})
+
+    @effect
+    def reach(self, service: RunningService) -> str:
+        found = self._inspect(service.service_id)
+        if found is None:
+            raise Unavailable(f"{service.name} is gone: the next try starts it again.")
+        if _own_port(found):
+            return service.endpoint
+        return self._routes.reach(*_whose(found), host_name(service.name), self._address(service))
+
+    @effect
+    def publish(self, service: RunningService) -> RunningService:
+        found = self._inspect(service.service_id)
+        if found is None:
+            raise Unavailable(f"{service.name} is gone: the next try starts it again.")
+        if not _own_port(found):
+            host, address = host_name(service.name), self._address(service)
+            self._routes.publish(*_whose(found), host, address)
+        return self._service(found)
+
+    @read
+    def is_published(self, service: RunningService) -> bool:
+        found = self._inspect(service.service_id)
+        if found is not None and _own_port(found):
+            return True
+        return self._routes.is_published(host_name(service.name))
 
     @read
     def state(self, service: RunningService) -> ServiceState:
@@ -112,12 +135,15 @@ class DockerRuntime(EngineUpkeep):
 
     @effect
     def remove(self, service: RunningService, *, grace_s: float) -> None:
+        self._routes.withdraw(host_name(service.name))
         self._remove(service.service_id, grace_s=grace_s)
 
     @effect
     def stop(self, service: RunningService, *, grace_s: float) -> None:
         with engine_errors(f"stop {service.name}"):
             unless_gone(lambda: self._engine.stop(service.service_id, timeout=round(grace_s)))
+        if all(self.state(other) != "running" for other in self.find()):
+            self._gateway.stop()  # nobody is left to be asked; the next start or publish starts it
 
     @read
     def logs(self, service: RunningService, *, lines: int) -> str:
@@ -160,10 +186,10 @@ class DockerRuntime(EngineUpkeep):
             return False
 
     @effect
-    def _create(self, name: str, order: ServiceOrder, labels: dict[str, str], port: int) -> str:
+    def _create(self, name: str, order: ServiceOrder, labels: dict[str, str], network: str) -> str:
         with engine_errors(f"create {name}"):
             cpus = min(order.limits.cpus, float(self._engine.info()["NCPU"]))
-            asked = hardening.host_config(order, port=port, cpus=cpus)
+            asked = hardening.host_config(order, network=network, cpus=cpus)
             asked["log_config"] = LogConfig(**asked["log_config"])
             uid, gid = hardening.service_user()
             made = self._engine.create_container(
@@ -174,6 +200,9 @@ class DockerRuntime(EngineUpkeep):
                 labels=labels,
                 ports=[hardening.PORT],
                 healthcheck=hardening.healthcheck(),
+                networking_config=self._engine.create_networking_config(
+                    {network: self._engine.create_endpoint_config(aliases=[host_name(name)])}
+                ),
                 host_config=self._engine.create_host_config(**asked),
             )
         return str(made["Id"])
@@ -191,17 +220,39 @@ class DockerRuntime(EngineUpkeep):
             unless_gone(lambda: found.append(self._engine.inspect_container(name)))
         return found[0] if found else None
 
+    def _address(self, service: RunningService) -> Callable[[], str]:
+        network = self._gateway.networks.inside()
+        return lambda: address_in(self._inspect(service.service_id), network)
+
+    def _in_use(self, place: Place) -> bool:
+        """Whether a service of the place's model and environment is there, running or not."""
+        return any(
+            _whose(self._inspect(service.service_id) or {}) == (place.model, place.environment)
+            for service in self.find(place.model)
+        )
+
     def _service(self, found: dict[str, Any]) -> RunningService:
-        bound = found["HostConfig"]["PortBindings"][f"{hardening.PORT}/tcp"][0]
         mounts = [m["Source"] for m in found["Mounts"] if m["Destination"] == "/spool"]
         return RunningService(
             service_id=found["Id"],
             name=found["Name"].lstrip("/"),
             runtime="docker",
-            endpoint=f"http://{bound['HostIp']}:{bound['HostPort']}",
+            endpoint=_own_port(found) or self._routes.endpoint(*_whose(found)),
             image_digest=found["Image"],
             spool=mounts[0] if mounts else "",
         )
+
+
+def _whose(found: dict[str, Any]) -> tuple[str, str]:
+    """The model and the environment that a container serves."""
+    known = found.get("Config", {}).get("Labels", {})
+    return known.get("evergreen.model", ""), known.get("evergreen.environment", "")
+
+
+def _own_port(found: dict[str, Any]) -> str:
+    """The address of a container from before there was a gateway, which published its own port."""
+    bound = (found["HostConfig"].get("PortBindings") or {}).get(f"{hardening.PORT}/tcp")
+    return f"http://{bound[0]['HostIp']}:{bound[0]['HostPort']}" if bound else ""
 
 
 def _make_spool(folder: Path) -> None:

@@ -6,7 +6,12 @@ import datetime as dt
 import functools
 from typing import Any
 
-from include.evergreen.adapters.runtime.docker_engine import engine_errors, unless_gone
+from include.evergreen.adapters.runtime.docker_engine import (
+    EngineRefused,
+    engine_errors,
+    unless_gone,
+)
+from include.evergreen.adapters.runtime.gateway import Gateway
 from include.evergreen.adapters.runtime.interface import INSTALLATION, StoredImage
 from include.evergreen.contracts import RunningService
 from include.evergreen.effects import effect, read
@@ -20,6 +25,7 @@ class EngineUpkeep:
 
     _engine: Any
     _installation: str
+    _gateway: Gateway
 
     @read
     def started_at(self, service: RunningService) -> dt.datetime | None:
@@ -59,8 +65,12 @@ class EngineUpkeep:
 
     @read
     def networks(self) -> dict[str, tuple[dt.datetime, int]]:
-        """See `Runtime`."""
+        """See `Runtime`. Both networks of the gateway are needed while there is any service: also
+        one that is stopped, which the engine does not count, cannot start again without.
+        """
         found: list[dict[str, Any]] = []
+        behind_gateway = self._services_count()
+        the_gateways = {self._gateway.networks.inside_name, self._gateway.networks.outside_name}
 
         def inspect(network: str) -> None:
             found.append(self._engine.inspect_network(network))
@@ -71,7 +81,9 @@ class EngineUpkeep:
         return {
             network["Name"]: (
                 dt.datetime.fromisoformat(network["Created"]),
-                len(network.get("Containers") or ()),
+                behind_gateway
+                if network["Name"] in the_gateways
+                else len(network.get("Containers") or ()),
             )
             for network in found
         }
@@ -79,10 +91,20 @@ class EngineUpkeep:
     @effect
     def remove_network(self, name: str) -> None:
         """See `Runtime`. The engine itself refuses a network that a container is on."""
+        networks = self._gateway.networks
+        if name in {networks.inside_name, networks.outside_name}:
+            if count := self._services_count():
+                raise EngineRefused(f"The network {name} stays: {count} services are behind it.")
+            self._gateway.remove()
         with engine_errors(f"remove the network {name}"):
             for listed in self._engine.networks(filters={"label": self._label()}):
                 if listed["Name"] == name:  # another's may have the same name
                     unless_gone(functools.partial(self._engine.remove_network, listed["Id"]))
+
+    def _services_count(self) -> int:
+        wanted = [self._label(), "evergreen.environment"]
+        with engine_errors("list containers"):
+            return len(self._engine.containers(all=True, filters={"label": wanted}))
 
     def _label(self) -> str:
         return f"{INSTALLATION}={self._installation}"

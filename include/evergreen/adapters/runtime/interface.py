@@ -80,6 +80,23 @@ class Runtime(Protocol):
     def start(self, order: ServiceOrder) -> RunningService:
         """The service, running or on its way up; one already there for this image is kept."""
 
+    def reach(self, service: RunningService) -> str:
+        """The base URL at which this very service answers, whoever clients are sent to."""
+
+    def publish(self, service: RunningService) -> RunningService:
+        """From now on the endpoint of its model and environment is answered by this service.
+
+        No request is lost on the way. A service that does not answer is published only where no
+        other does.
+
+        Raises:
+            Unavailable: it does not answer, or nothing can be published now; who answered before
+                still does.
+        """
+
+    def is_published(self, service: RunningService) -> bool:
+        """Whether requests to its endpoint are sent to it."""
+
     def state(self, service: RunningService) -> ServiceState: ...
 
     def keep(self, service: RunningService) -> None:
@@ -109,10 +126,10 @@ class Runtime(Protocol):
         """Remove an image of a version; one that a service uses stays, gone already is fine."""
 
     def networks(self) -> dict[str, tuple[dt.datetime, int]]:
-        """This installation's networks: when each was made, and how many containers are on it."""
+        """This installation's networks: when each was made, and how many containers need it."""
 
     def remove_network(self, name: str) -> None:
-        """Remove a network that no container is on; gone already is fine."""
+        """Remove a network that no service needs, and its gateway; gone already is fine."""
 
 
 @read
@@ -127,14 +144,25 @@ def service_name(settings: Settings, image: BuiltImage, environment: Environment
     return f"evergreen-{image.model}-v{image.version}-{environment}-{suffix}"
 
 
+def is_free(port: int) -> bool:
+    """Whether nobody listens on this port of 127.0.0.1 now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
 def free_port(preferred: int | None = None) -> int:
     """A port of 127.0.0.1 that nobody listens on now; the preferred one if it is free."""
-    for port in (preferred or 0, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise Unavailable("There is no free port on 127.0.0.1.")
+    if preferred and is_free(preferred):
+        return preferred
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", 0))
+        except OSError as error:
+            raise Unavailable("There is no free port on 127.0.0.1.") from error
+        return int(probe.getsockname()[1])

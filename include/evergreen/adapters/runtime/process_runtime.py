@@ -137,6 +137,22 @@ class ProcessRuntime(FolderUpkeep):
         return self._service(order_file)
 
     @read
+    def reach(self, service: RunningService) -> str:
+        return service.endpoint
+
+    @effect
+    def publish(self, service: RunningService) -> RunningService:
+        log.info(
+            "%s is a plain process without a gateway: its address %s is its own, and the next "
+            "version has another.", service.name, service.endpoint,
+        )  # fmt: skip
+        return service
+
+    @read
+    def is_published(self, service: RunningService) -> bool:
+        return self.state(service) != "gone"
+
+    @read
     def state(self, service: RunningService) -> ServiceState:
         for order_file in self._orders(service):
             return "running" if self._process(order_file) else "stopped"

@@ -33,7 +33,8 @@ def revive(settings: Settings, say: Callable[[str], None]) -> None:
         if live is None:
             continue
         try:
-            if runtime_of(live.service, settings).state(live.service) == "running":
+            runtime = runtime_of(live.service, settings)
+            if runtime.state(live.service) == "running" and runtime.is_published(live.service):
                 continue
             from include.evergreen.stages.deploy.settle import settle_deployments
             from include.evergreen.stages.resources import Resources
@@ -71,9 +72,12 @@ def stop_all(settings: Settings) -> int:
 
 
 def remove_all(settings: Settings) -> int:
-    """Remove every served model of this home, and its images. How many were served."""
+    """Remove every served model of this home, its images and networks. How many were served."""
     count = _each(settings, remove=True)
     for runtime in _runtimes(settings):
+        for network in runtime.networks():
+            with contextlib.suppress(EvergreenError):  # a container of somebody else's is on it
+                runtime.remove_network(network)
         for image in runtime.images():
             if image.ours:
                 with contextlib.suppress(EvergreenError):  # a container of somebody else's is on it

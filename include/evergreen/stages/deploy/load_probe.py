@@ -59,7 +59,7 @@ class _Client:
             address.hostname or "", address.port, timeout=_TIMEOUT_S
         )
         while (sent := time.perf_counter()) < self.ends:
-            if not self._ask(connection):
+            if not self._ask(connection, f"{address.path}/invocations"):
                 self.failures += 1
                 connection.close()
                 time.sleep(_PAUSE_AFTER_FAILURE_S)
@@ -67,10 +67,10 @@ class _Client:
                 self.latencies_s.append(time.perf_counter() - sent)
         connection.close()
 
-    def _ask(self, connection: http.client.HTTPConnection) -> bool:
+    def _ask(self, connection: http.client.HTTPConnection, path: str) -> bool:
         headers = {"Content-Type": "application/json", **PROBE_HEADER}
         try:
-            connection.request("POST", "/invocations", self.body, headers)
+            connection.request("POST", path, self.body, headers)
             answer = connection.getresponse()
             answer.read()
         except (OSError, http.client.HTTPException):

@@ -6,7 +6,7 @@ import datetime as dt
 import logging
 
 from include.evergreen.contracts import Deployment, RunningService, Verification
-from include.evergreen.errors import LeaseLost, VerificationFailed
+from include.evergreen.errors import LeaseLost, Unavailable, VerificationFailed
 from include.evergreen.stages.deploy.deployment_lease import under_deployment_lease
 from include.evergreen.stages.deploy.fetch_bundle import forget_bundles
 from include.evergreen.stages.deploy.services import ENVIRONMENT, runtime_for
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 def promote_to_staging(
     resources: Resources, verification: Verification, *, now: dt.datetime
 ) -> Deployment:
-    """Record the candidate as live, move the aliases, then stop what it replaced.
+    """Record the candidate as live, move the aliases and its clients, then stop what it replaced.
 
     The ledger's record comes first: after a crash at any point the same call, or the next run's
     settling, finishes the rest.
@@ -28,6 +28,7 @@ def promote_to_staging(
     Raises:
         VerificationFailed: a check failed, or the candidate has ended since.
         LeaseLost: a later deployment is live, or this one was given up.
+        Unavailable: clients cannot be sent to it now.
     """
     service = verification.service
     if not verification.passed:
@@ -46,7 +47,13 @@ def promote_to_staging(
             f"{verification.model} v{verification.version} was live and no longer is: a later "
             "deployment took its place."
         )
-    log.info("%s v%d answers at %s", deployed.model, deployed.version, service.endpoint)
+    if not runtime_for(resources, deployed.service).is_published(deployed.service):
+        raise Unavailable(
+            f"{deployed.model} v{deployed.version} is live, and {deployed.service.endpoint} is not "
+            "answered by it yet; what answered before still does. The log above says why; the next "
+            "try goes on."
+        )
+    log.info("%s v%d answers at %s", deployed.model, deployed.version, deployed.service.endpoint)
     return deployed
 
 

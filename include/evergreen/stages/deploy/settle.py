@@ -6,7 +6,8 @@ import datetime as dt
 import logging
 
 from include.evergreen.contracts import Deployment
-from include.evergreen.errors import ArtifactRefused, Unavailable
+from include.evergreen.errors import ArtifactRefused, LeaseLost, Unavailable
+from include.evergreen.fencing import making_good
 from include.evergreen.stages.deploy.deployment_lease import under_deployment_lease
 from include.evergreen.stages.deploy.services import ENVIRONMENT, GRACE_S, order_for, runtime_for
 from include.evergreen.stages.resources import Resources
@@ -22,21 +23,27 @@ ALIASES = ("staging", "champion")
 def settle_deployments(resources: Resources, *, now: dt.datetime) -> None:
     """Finish what an interrupted run began; a no-op where nothing was interrupted.
 
-    The aliases point at the live version, the live service runs, those it replaced are stopped and
-    removed, and attempts begun before it are closed.
+    The aliases point at the live version, the live service runs and clients are sent to it, those
+    it replaced are stopped and removed, and attempts begun before it are closed.
     """
     live = resources.ledger.deployment(resources.model, ENVIRONMENT)
     if live is not None:
         _point_aliases(resources, live.version)
         _restart(resources, live, now)
-    _stop_replaced(resources, now)
+    if live is None or _publish_live(resources, now):
+        _stop_replaced(resources, now)
     _close_overtaken(resources, now)
 
 
 def remove_orphans(resources: Resources, *, keep: str) -> None:
-    """Remove services of this model that are neither live nor named `keep`: a crash left them."""
+    """Remove services of this model that are neither live nor named `keep`: a crash left them.
+
+    One that was replaced is not touched: it may be the one that clients are still sent to.
+    """
     live = resources.ledger.deployment(resources.model, ENVIRONMENT)
-    wanted = {keep} | ({live.service.name} if live else set())
+    replaced = resources.ledger.deployments(resources.model, ["stopping"])
+    wanted = {keep, *(record.service_name for record in replaced)}
+    wanted |= {live.service.name} if live else set()
     for service in resources.runtime.find(resources.model, ENVIRONMENT):
         if service.name not in wanted:
             log.warning("Removing %s: it was left behind by an interrupted run.", service.name)
@@ -96,6 +103,34 @@ def _restart(resources: Resources, live: Deployment, now: dt.datetime) -> None:
         runtime.remove(service, grace_s=GRACE_S)
         return
     resources.ledger.record_service(before, service, now)
+
+
+def _publish_live(resources: Resources, now: dt.datetime) -> bool:
+    """Send clients to what is live; False where that cannot be: who answered before still does."""
+    record = _live_record(resources)
+    live = resources.ledger.deployment(resources.model, ENVIRONMENT)
+    if record is None or live is None:
+        return False
+    try:
+        service = runtime_for(resources, live.service).publish(live.service)
+    except LeaseLost:
+        _publish_whatever_is_live(resources)
+        raise
+    except Unavailable as error:
+        log.warning("Clients are not sent to %s v%d yet: %s", live.model, live.version, error)
+        return False
+    if service.endpoint != live.service.endpoint:
+        log.warning("%s answers at %s from now on.", live.model, service.endpoint)
+        resources.ledger.record_service(record, service, now)
+    return True
+
+
+def _publish_whatever_is_live(resources: Resources) -> None:
+    """Undo what this process may have sent to the gateway after its lease was over."""
+    with making_good():
+        live = resources.ledger.deployment(resources.model, ENVIRONMENT)
+        if live is not None:
+            runtime_for(resources, live.service).publish(live.service)
 
 
 def _live_record(resources: Resources) -> int | None:

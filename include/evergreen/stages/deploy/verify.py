@@ -87,7 +87,8 @@ def _checks(
 ) -> tuple[Check, ...]:
     """Every check, in the order of their cost; only an unhealthy service ends them early."""
     deployment = resources.spec.deployment
-    with ServiceProbe(service.endpoint) as probe:
+    address = runtime.reach(service)
+    with ServiceProbe(address) as probe:
         healthy = _wait_healthy(runtime, service, probe, deployment.start_timeout_s)
         if not healthy.passed:
             return (healthy,)
@@ -104,7 +105,7 @@ def _checks(
             policy.check_refusals(send_malformed(probe, rows[0])),
         ]
     body = golden.request_body(rows[:1])
-    checks += _load_checks(service.endpoint, body, deployment.service_levels)
+    checks += _load_checks(address, body, deployment.service_levels)
     for check in checks:
         word = "passed" if check.passed else "FAILED"
         log.info("%s %s: %s (required: %s)", check.name, word, check.seen, check.required)

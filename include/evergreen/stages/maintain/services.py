@@ -67,6 +67,8 @@ class DeploymentsPart:
             image = resources.ledger.image(model, version, service.runtime)
             if image and runtime.has(image) and runtime.state(service) != "running":
                 return "live without a running service"
+            if runtime.state(service) == "running" and not runtime.is_published(service):
+                return "live, and clients are not sent to it"
         except EvergreenError:
             return ""  # its engine is away: said when the engines were looked for
         return ""

@@ -1,0 +1,150 @@
+"""Who answers at each address of the gateway, and how that is changed under its clients' feet."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from include.evergreen.adapters.runtime import gateway_socket
+from include.evergreen.adapters.runtime.gateway import Gateway
+from include.evergreen.adapters.runtime.gateway_config import (
+    CANDIDATE,
+    CANDIDATE_PATH,
+    SLOTS,
+    Place,
+    Seen,
+    commands,
+    read_servers,
+)
+from include.evergreen.effects import effect, read
+from include.evergreen.errors import Unavailable
+from include.evergreen.fencing import still_ours
+
+log = logging.getLogger(__name__)
+
+_RESOLVE_S = 10.0  # HAProxy asks the engine for a name twice a second; a busy machine takes longer
+_POLL_S = 0.02
+#: The address a container has now on the network of the services; '' while it is not running.
+Address = Callable[[], str]
+
+
+class Routes:
+    """Places by model and environment. Each is changed only under the lease of its deployment."""
+
+    def __init__(self, gateway: Gateway, in_use: Callable[[Place], bool]) -> None:
+        self._gateway, self._files, self._in_use = gateway, gateway.files, in_use
+
+    @read
+    def endpoint(self, model: str, environment: str) -> str:
+        """The base URL of a model in an environment; '' where it has no place yet."""
+        place = self._files.place_of(model, environment)
+        return self._gateway.address(place.number) if place else ""
+
+    @effect
+    def open(self, model: str, environment: str) -> Place:
+        """The place of a model in an environment, in a gateway that runs."""
+        self._gateway.ensure()
+        return self._files.take(model, environment, self._in_use)
+
+    @effect
+    def reach(self, model: str, environment: str, host: str, address: Address) -> str:
+        """The base URL of this very service, for those who are to prove it."""
+        place = self.open(model, environment).with_candidate(host)
+        self._settle(place)
+        self._wait(place.number, CANDIDATE, address, lambda _: True)
+        return f"{self._gateway.address(place.number)}{CANDIDATE_PATH}"
+
+    @effect
+    def publish(self, model: str, environment: str, host: str, address: Address) -> None:
+        """Send to this service whoever asks for its model and environment.
+
+        First it is put beside who answers now; only when the gateway itself has seen it answer do
+        requests go to it, and in the same instant to nobody else.
+
+        Raises:
+            Unavailable: it does not answer, and somebody else does.
+        """
+        place = self.open(model, environment)
+        others = [s for s in place.slots.values() if s.weight and s.host != host]
+        place = place.beside(host)
+        self._settle(place)
+        slot = str(place.slot_of(host))
+        answers = self._wait(place.number, slot, address, lambda seen: seen.passed)
+        if not answers and others and self._any_passed(place, host):
+            raise Unavailable(
+                f"{model} in {environment}: {host} does not answer the gateway, so requests still "
+                "go to the version before it. Look at its log; the next run tries again."
+            )
+        self._settle(place.sent_to(host))
+
+    @read
+    def is_published(self, host: str) -> bool:
+        """Whether the running gateway sends requests to this service."""
+        try:
+            return any(
+                seen.host == host and seen.weight and seen.enabled
+                for place in self._places_with(host)
+                for seen in _live(self._seen(place.number))
+            )
+        except Unavailable:
+            return False
+
+    @effect
+    def withdraw(self, host: str) -> None:
+        """Send no more requests to this service; a gateway that is away is told when it starts."""
+        for place in self._places_with(host):
+            try:
+                self._settle(place.without(host))
+            except Unavailable as error:
+                log.info("%s is withdrawn from the gateway's files only: %s", host, error)
+
+    def _places_with(self, host: str) -> list[Place]:
+        return [
+            place
+            for place in self._files.taken()
+            if any(server.host == host for server in place.slots.values())
+        ]
+
+    def _settle(self, place: Place) -> None:
+        """The files, then the running process: what it starts with is never behind what it does."""
+        self._files.save(place)
+        gateway_socket.order(self._files.run, commands(place, self._seen(place.number)))
+        still_ours()  # whoever slept in between hears of it, and makes good what it sent
+
+    def _seen(self, number: int) -> dict[str, Seen]:
+        seen = read_servers(gateway_socket.ask(self._files.run, "show servers state"), number)
+        if set(seen) != {*SLOTS, CANDIDATE}:
+            raise Unavailable(f"The gateway knows no place {number}: it is about to start anew.")
+        return seen
+
+    def _any_passed(self, place: Place, but: str) -> bool:
+        return any(s.passed and s.weight for s in _live(self._seen(place.number)) if s.host != but)
+
+    def _wait(self, number: int, slot: str, address: Address, fit: Callable[[Seen], bool]) -> bool:
+        """Whether the gateway has come to know the container's address, and what it sees is fit.
+
+        One that does not run any more is not waited for.
+        """
+        deadline = time.monotonic() + _RESOLVE_S
+        while time.monotonic() < deadline:
+            seen, now = self._seen(number)[slot], address()
+            if not now:
+                return False
+            if seen.address == now and fit(seen):
+                return True
+            time.sleep(_POLL_S)
+        return False
+
+
+def _live(seen: dict[str, Seen]) -> list[Seen]:
+    return [seen[slot] for slot in SLOTS]
+
+
+def address_in(found: dict[str, Any] | None, network: str) -> str:
+    """The address that an inspected container has on a network; '' while it is not running."""
+    if found is None or not found["State"]["Running"]:
+        return ""
+    known = found["NetworkSettings"]["Networks"].values()
+    return next((str(each["IPAddress"]) for each in known if each["NetworkID"] == network), "")
