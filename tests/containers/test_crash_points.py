@@ -22,11 +22,17 @@ SPEC = {
 #: The effects on the engine, in the tasks of deploy that have them.
 DEATHS = [
     ("build_image", ("runtime.build", "runtime.serving", "runtime.version")),
-    ("start_and_verify", ("runtime.create", "runtime.start")),
-    ("promote_to_staging", ("runtime.keep", "runtime.remove")),
+    (
+        "start_and_verify",
+        ("runtime.open_place", "runtime.create", "runtime.start", "runtime.reach"),
+    ),
+    (
+        "promote_to_staging",
+        ("runtime.keep", "runtime.order", "runtime.publish", "runtime.withdraw", "runtime.remove"),
+    ),
 ]
 #: Every point is passed before and after, unless the try before has done its work.
-LEAST = 12
+LEAST = 20
 LATER_S = 2 * 24 * 3600.0
 
 

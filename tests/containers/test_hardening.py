@@ -230,5 +230,5 @@ def test_two_installations_on_one_engine_do_not_see_each_other(
         assert neighbour.find() == [theirs]
         assert mine in runtime.find()
     finally:
-        neighbour.remove(theirs, grace_s=0)
+        remove_all(neighbour)
     assert runtime.state(mine) != "gone"

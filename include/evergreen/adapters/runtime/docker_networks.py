@@ -1,13 +1,18 @@
 """The two networks of an installation: one for its services without a way out, one for the gateway.
 
-Names are not unique on an engine, so a network is known by its label and used by its id.
+Names are not unique on an engine, so a network is known by its label, too, and used by its id.
 """
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
-from include.evergreen.adapters.runtime.docker_engine import EngineRefused, engine_errors
+from include.evergreen.adapters.runtime.docker_engine import (
+    EngineRefused,
+    engine_errors,
+    unless_gone,
+)
 from include.evergreen.adapters.runtime.interface import INSTALLATION
 from include.evergreen.effects import effect, read
 from include.evergreen.fencing import still_ours
@@ -22,7 +27,7 @@ _OUTSIDE = {"com.docker.network.bridge.enable_ip_masquerade": "false"}
 
 
 class Networks:
-    """See `inside` and `outside`; each is made when first asked for, and found again later."""
+    """Each is made when first asked for, and found again later."""
 
     def __init__(self, engine: Any, installation: str) -> None:
         self._engine, self._installation = engine, installation
@@ -30,51 +35,64 @@ class Networks:
         self.outside_name = f"evergreen-{installation}-gateway"
 
     @effect
-    def inside(self) -> str:
+    def ensure_inside(self) -> str:
         """The id of the network of the services: none of them can leave it."""
         return self._ensure(self.inside_name, internal=True, options=_INSIDE)
 
     @effect
-    def outside(self) -> str:
+    def ensure_outside(self) -> str:
         """The id of the network on which only the gateway is, so that it can publish ports."""
         return self._ensure(self.outside_name, internal=False, options=_OUTSIDE)
 
     @read
     def found(self, name: str) -> list[str]:
-        """The ids of the networks of ours of this name, oldest first; another's are not seen.
+        """The ids of the networks of this name, oldest first: one, or two for a moment.
 
         Raises:
-            EngineRefused: one of them lets out what must stay in.
+            EngineRefused: one is somebody else's, or lets out what must stay in.
         """
         with engine_errors(f"list the networks named {name}"):
-            listed = self._engine.networks(
-                names=[f"^{name}$"], filters={"label": f"{INSTALLATION}={self._installation}"}
-            )
-        ours = [network for network in listed if network["Name"] == name]
-        if name == self.inside_name and not all(network["Internal"] for network in ours):
-            raise EngineRefused(
-                f"The network {name} is not internal: what is on it could reach out. Remove it "
-                f"(docker network rm {name}) and run the deployment again."
-            )
-        return [n["Id"] for n in sorted(ours, key=lambda n: (n["Created"], n["Id"]))]
+            listed = self._engine.networks(names=[f"^{name}$"])
+        same = [network for network in listed if network["Name"] == name]
+        for network in same:
+            if (network["Labels"] or {}).get(INSTALLATION) != self._installation:
+                raise EngineRefused(
+                    f"There is a network {name} that this installation did not make; nothing of "
+                    f"ours goes there. See whose it is (docker network inspect {name}), remove it "
+                    "and run the deployment again."
+                )
+            if name == self.inside_name and not network["Internal"]:
+                raise EngineRefused(
+                    f"The network {name} is not internal: what is on it could reach out. Remove "
+                    f"it (docker network rm {name}) and run the deployment again."
+                )
+        return [n["Id"] for n in sorted(same, key=lambda n: (n["Created"], n["Id"]))]
 
     def _ensure(self, name: str, *, internal: bool, options: dict[str, str]) -> str:
-        ids = self.found(name)
-        if not ids:
+        if not self.found(name):
             self._create_network(name, internal=internal, options=options)
-            ids = self.found(
-                name
-            )  # two who made one each agree on the older; maintain has the rest
-        return ids[0]
+        first, *younger = self.found(name)
+        for (
+            double
+        ) in younger:  # of two runs at once; the engine starts nothing until one goes
+            with engine_errors(f"remove the second network named {name}"):
+                still_ours()
+                unless_gone(functools.partial(self._engine.remove_network, double))
+        return first
 
     @effect
     def _create_network(self, name: str, *, internal: bool, options: dict[str, str]) -> None:
         still_ours()
-        with engine_errors(f"make the network {name}"):
-            self._engine.create_network(
-                name,
-                driver="bridge",
-                internal=internal,
-                options=options,
-                labels={INSTALLATION: self._installation},
-            )
+        try:
+            with engine_errors(f"make the network {name}"):
+                self._engine.create_network(
+                    name,
+                    driver="bridge",
+                    check_duplicate=True,
+                    internal=internal,
+                    options=options,
+                    labels={INSTALLATION: self._installation},
+                )
+        except EngineRefused:
+            if not self.found(name):
+                raise

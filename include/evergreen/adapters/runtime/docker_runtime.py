@@ -76,8 +76,8 @@ class DockerRuntime(EngineUpkeep):
     @effect
     def start(self, order: ServiceOrder) -> RunningService:
         name = self.name_of(order)
-        self._routes.open(order.image.model, order.environment)
-        network = self._gateway.networks.inside()
+        self._routes.open_place(order.image.model, order.environment)
+        network = self._gateway.networks.ensure_inside()
         labels = hardening.labels(order, self._installation, network)
         found = self._inspect(name)
         if found is not None and self._revive(found, order, labels):
@@ -221,7 +221,7 @@ class DockerRuntime(EngineUpkeep):
         return found[0] if found else None
 
     def _address(self, service: RunningService) -> Callable[[], str]:
-        network = self._gateway.networks.inside()
+        network = self._gateway.networks.ensure_inside()
         return lambda: address_in(self._inspect(service.service_id), network)
 
     def _in_use(self, place: Place) -> bool:

@@ -46,6 +46,7 @@ GATEWAY_LABEL = "evergreen.gateway"
 MEMORY_MIB, PIDS = 128, 32
 _PORTS = range(20_000, 32_000, PLACES)  # below those that Linux gives to outgoing connections
 _ANSWER_S, _POLL_S = 10.0, 0.05
+_TAKEN_BACK_S = 0.5
 _TRIES = 5
 
 
@@ -60,7 +61,7 @@ class Gateway:
         self.name = f"evergreen-{settings.installation_id}-gateway"
 
     @effect
-    def ensure(self) -> None:
+    def ensure_running(self) -> None:
         """Make sure that it runs and answers its socket; where it does, nothing is changed.
 
         Raises:
@@ -68,7 +69,7 @@ class Gateway:
         """
         for _ in range(_TRIES):
             image = self._images.gateway()
-            inside, outside = self.networks.inside(), self.networks.outside()
+            inside, outside = self.networks.ensure_inside(), self.networks.ensure_outside()
             wanted = _digest(image, inside, outside)
             found = self._inspect()
             if found is None:
@@ -101,7 +102,7 @@ class Gateway:
 
     @effect
     def stop(self) -> None:
-        """Stop the container; the next `ensure` starts it."""
+        """Stop the container; the next `ensure_running` starts it."""
         with engine_errors(f"stop the gateway {self.name}"):
             unless_gone(lambda: self._engine.stop(self.name, timeout=5))
 
@@ -134,20 +135,26 @@ class Gateway:
 
     @effect
     def _start_gateway(self, found: dict[str, Any], inside: str) -> bool:
-        """Start it, on both networks; False, and it is gone, if it cannot be as it was made."""
+        """Start it, on both networks; False if it has to be tried again."""
         container = found["Id"]
-        if self.networks.inside_name not in found["NetworkSettings"]["Networks"]:
-            self._connect(container, inside)
         try:
+            if self.networks.inside_name not in found["NetworkSettings"]["Networks"]:
+                self._join_network(container, inside)
             with engine_errors(f"start the gateway {self.name}"):
                 return unless_gone(lambda: self._engine.start(container))
+        except EngineRefused as error:
+            if "ambiguous" not in str(error):
+                raise
+            log.info("%s Who made the second one is about to remove it.", error)
+            time.sleep(_TAKEN_BACK_S)
+            return False
         except Unavailable as error:
             log.warning("%s It is made anew, with the ports that are free now.", error)
             self.remove()
             return False
 
     @effect
-    def _connect(self, container: str, network: str) -> None:
+    def _join_network(self, container: str, network: str) -> None:
         with engine_errors(f"put the gateway {self.name} on the network of the services"):
             self._engine.connect_container_to_network(container, network)
 

@@ -138,7 +138,7 @@ defaults
     retry-on conn-failure empty-response
     option httpchk GET /ping
     http-check expect status 200
-    default-server check inter 1s fastinter 250ms fall 3 rise 1 resolvers engine init-addr libc,none
+    default-server check inter 1s fastinter 250ms fall 3 rise 1 resolvers engine init-addr none
 {_errors()}"""
 
 
@@ -151,7 +151,7 @@ def place_config(number: int, place: Place | None) -> str:
 # {whose}
 frontend {name}
     bind :{FIRST_PORT + number - 1}
-    http-request deny deny_status 413 if {{ req.hdr_val(content-length) gt {_MAX_BODY_BYTES} }}
+    http-request deny deny_status 413 if {{ req.body_size gt {_MAX_BODY_BYTES} }}
     use_backend {name}-{_TRIED} if {{ path_beg {CANDIDATE_PATH}/ }}
     default_backend {name}-{_LIVE}
 

@@ -43,15 +43,15 @@ class Routes:
         return self._gateway.address(place.number) if place else ""
 
     @effect
-    def open(self, model: str, environment: str) -> Place:
+    def open_place(self, model: str, environment: str) -> Place:
         """The place of a model in an environment, in a gateway that runs."""
-        self._gateway.ensure()
+        self._gateway.ensure_running()
         return self._files.take(model, environment, self._in_use)
 
     @effect
     def reach(self, model: str, environment: str, host: str, address: Address) -> str:
         """The base URL of this very service, for those who are to prove it."""
-        place = self.open(model, environment).with_candidate(host)
+        place = self.open_place(model, environment).with_candidate(host)
         self._settle(place)
         self._wait(place.number, CANDIDATE, address, lambda _: True)
         return f"{self._gateway.address(place.number)}{CANDIDATE_PATH}"
@@ -66,7 +66,7 @@ class Routes:
         Raises:
             Unavailable: it does not answer, and somebody else does.
         """
-        place = self.open(model, environment)
+        place = self.open_place(model, environment)
         others = [s for s in place.slots.values() if s.weight and s.host != host]
         place = place.beside(host)
         self._settle(place)

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from include.evergreen.adapters.runtime.gateway_config import SOCKET
+from include.evergreen.effects import effect
 from include.evergreen.errors import Unavailable
-from include.evergreen.fencing import still_ours
 
 _TIMEOUT_S = 5.0
 _QUIET = ("changed its fqdn", "no need to change")
@@ -30,15 +30,15 @@ def ask(folder: Path, command: str) -> str:
         ) from error
 
 
+@effect
 def order(folder: Path, commands: Sequence[str]) -> None:
-    """Have commands carried out together, if the lease still stands.
+    """Have commands carried out together.
 
     Raises:
         Unavailable: one of them was refused.
     """
     if not commands:
         return
-    still_ours()
     said = ask(folder, ";".join(commands))
     refused = [line for line in said.splitlines() if line.strip() and not _is_quiet(line)]
     if refused:
