@@ -55,6 +55,8 @@ def test_stray_containers_images_and_networks_go_and_the_live_one_answers_on(
     runtime, settings = house.runtime, house.resources.settings
     house.deploy(1)
     live = house.deploy(2)
+    standing = set(runtime.networks())
+    assert len(standing) == 2
     first = house.built[0]
 
     orphan = runtime.start(order_for(house.resources, first))
@@ -98,7 +100,7 @@ def test_stray_containers_images_and_networks_go_and_the_live_one_answers_on(
     house.built.remove(interrupted)
     assert runtime.has(first), "the version a rollback goes to"
     assert runtime.has(somebodys), "another installation's"
-    assert runtime.networks() == {}
+    assert set(runtime.networks()) == standing, "those that the live one is behind"
     assert house.runtime._engine.networks(ids=[theirs]), "another installation's, of that name"
     assert requests.get(f"{live.service.endpoint}/ping", timeout=5).status_code == 200
 
@@ -109,5 +111,32 @@ def test_the_engine_itself_keeps_an_image_and_a_network_that_are_in_use(house: A
     with pytest.raises(EvergreenError, match="refused to remove the image"):
         house.runtime.discard(house.built[0].reference)
     assert house.runtime.state(live.service) == "running"
+    for network in house.runtime.networks():
+        with pytest.raises(EvergreenError, match="1 services are behind it"):
+            house.runtime.remove_network(network)
     house.runtime.discard("evergreen/model:gone-already")
     house.runtime.remove_network("gone-already")
+
+
+@pytest.mark.parametrize("house", ["docker"], indirect=True)
+def test_a_gateway_that_was_removed_is_found_missing_and_made_again(house: Any) -> None:
+    live = house.deploy(1)
+    house.runtime._gateway.remove()
+    found = maintain(keeper(house, dt.timedelta(0)), dry_run=False)
+    assert {(d.action, d.thing.state) for d in found.done if d.thing.kind == "deployment"} == {
+        ("finish", "live, and clients are not sent to it")
+    }
+    assert requests.get(f"{live.service.endpoint}/ping", timeout=5).status_code == 200
+
+
+@pytest.mark.parametrize("house", ["docker"], indirect=True)
+def test_a_gateway_with_nobody_behind_it_goes_with_its_networks(house: Any) -> None:
+    live = house.deploy(1)
+    house.runtime.remove(live.service, grace_s=1)
+    house.resources.ledger.begin_deployment("rides", 1, "staging", "other", house.now())
+    networks = set(house.runtime.networks())
+    done = named(maintain(keeper(house), dry_run=False), "network")
+    assert done == {("remove", "network", name) for name in networks}
+    assert house.runtime.networks() == {}
+    with pytest.raises(EvergreenError):
+        house.runtime._engine.inspect_container(house.runtime._gateway.name)

@@ -110,4 +110,11 @@ class Client:
         if not answer.ok:
             return f"status {answer.status_code}: {answer.text[:200]}"
         said = answer.headers.get("X-Model-Version")
-        return "" if said == str(live.version) else f"v{said} answered"
+        return "" if said in {str(live.version), *self._being_left()} else f"v{said} answered"
+
+    def _being_left(self) -> set[str]:
+        """Versions that were replaced and answer until clients have been sent to the live one."""
+        with contextlib.suppress(EvergreenError):
+            records = self._resources.ledger.deployments(self._resources.model, ["stopping"])
+            return {str(record.version) for record in records}
+        return set()

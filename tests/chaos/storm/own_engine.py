@@ -20,9 +20,11 @@ from include.evergreen import settings as evergreen_settings
 from include.evergreen.adapters.runtime.docker_images import (
     KINDS,
     OFFICIAL_BASE,
+    OFFICIAL_GATEWAY,
     RECIPE_LABEL,
     SERVING_DIR,
     STAND_IN_BASE,
+    STAND_IN_GATEWAY,
     ServingImages,
     recipe_digest,
 )
@@ -41,7 +43,7 @@ _OPTIONS = (
 
 
 class OwnEngine:
-    """Has the base image and the serving image, and nothing else."""
+    """Has the images that serving is made of, and nothing else."""
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="evergreen-engine-"))  # a socket's path is short
@@ -73,11 +75,12 @@ class OwnEngine:
         self.down.clear()
 
     def load(self) -> None:
-        """Take over the base image of the machine's engine, without a registry, and the serving
-        images that are there; the others are built here.
+        """Take over base and gateway image of the machine's engine, without a registry, and the
+        serving images that are there; the others are built here.
         """
         theirs = docker.APIClient(timeout=300)
-        bases = (os.environ.get("EVERGREEN_BASE_IMAGE"), OFFICIAL_BASE, STAND_IN_BASE)
+        bases = [os.environ.get(f"EVERGREEN_{kind}_IMAGE") for kind in ("BASE", "GATEWAY")]
+        bases += [OFFICIAL_BASE, STAND_IN_BASE, OFFICIAL_GATEWAY, STAND_IN_GATEWAY]
         wanted = [tag for base in bases if base for tag in _tags(theirs.images(base))]
         for kind in KINDS:
             recipe = f"{RECIPE_LABEL}={recipe_digest(SERVING_DIR, kind)}"
@@ -93,6 +96,7 @@ class OwnEngine:
 
         settings = evergreen_settings.load({"EVERGREEN_HOME": str(self.folder / "home")})
         images = ServingImages(settings, docker.APIClient(base_url=self.url, timeout=300))
+        images.gateway()
         for kind in KINDS:
             images.serving(kind)
 
@@ -135,6 +139,7 @@ class OwnEngine:
                 client = docker.APIClient(base_url=self.url, timeout=30)
                 for container in client.containers(all=True):
                     client.remove_container(container["Id"], force=True)
+                client.prune_networks()  # their bridges would outlive the engine
             self._process.terminate()
             self._process.wait(60)
         self._unmount()

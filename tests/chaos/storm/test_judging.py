@@ -91,10 +91,18 @@ def served(version: str) -> Iterator[str]:
         server.server_close()
 
 
-def asked(endpoint: str, runtime: str = "process", *, engine_is_down: bool = False) -> Client:
+def asked(
+    endpoint: str,
+    runtime: str = "process",
+    *,
+    engine_is_down: bool = False,
+    being_left: tuple[int, ...] = (),
+) -> Client:
     service = RunningService("id", "name", runtime, endpoint, "digest", "")
     live = Deployment(MODEL, 2, "staging", service, NOW.isoformat())
-    resources = SimpleNamespace(model=MODEL, ledger=SimpleNamespace(deployment=lambda *_: live))
+    replaced = [SimpleNamespace(version=version) for version in being_left]
+    known = {"deployment": lambda *_: live, "deployments": lambda *_: replaced}
+    resources = SimpleNamespace(model=MODEL, ledger=SimpleNamespace(**known))
     client = Client(resources, lambda _: [{}], lambda: engine_is_down)
     with client:
         time.sleep(0.3)
@@ -113,6 +121,12 @@ def test_an_answer_of_another_version_is_a_loss() -> None:
         score = asked(endpoint).score
     assert not score.answered
     assert score.lost[0].endswith("v1 answered")
+
+
+def test_an_answer_of_the_version_that_is_being_left_counts() -> None:
+    with served("1") as endpoint:
+        score = asked(endpoint, being_left=(1,)).score
+    assert score.lost == []
 
 
 def test_no_answer_is_a_loss_but_for_a_container_whose_engine_is_down(tmp_path: Path) -> None:

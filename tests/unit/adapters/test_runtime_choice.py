@@ -141,3 +141,19 @@ def test_no_base_image_says_what_to_do(wanted: str, hint: str, tmp_path: Path) -
     images = ServingImages(evergreen_settings.load(environ), EngineWithoutImages())
     with pytest.raises(Unavailable, match=hint):
         images.serving("onnx")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "hint"),
+    [
+        ("", r"makes evergreen/gateway:bookworm with docker/gateway/build\.sh"),
+        ("own:1", "names it"),
+    ],
+)
+def test_no_gateway_image_says_what_to_do(wanted: str, hint: str, tmp_path: Path) -> None:
+    from include.evergreen.adapters.runtime.docker_images import ServingImages
+
+    environ = {"EVERGREEN_HOME": str(tmp_path), "EVERGREEN_GATEWAY_IMAGE": wanted}
+    images = ServingImages(evergreen_settings.load(environ), EngineWithoutImages())
+    with pytest.raises(Unavailable, match=f"No gateway image: .*{hint}"):
+        images.gateway()

@@ -72,9 +72,7 @@ class Networks:
         if not self.found(name):
             self._create_network(name, internal=internal, options=options)
         first, *younger = self.found(name)
-        for (
-            double
-        ) in younger:  # of two runs at once; the engine starts nothing until one goes
+        for double in younger:  # of two runs at once; the engine starts nothing until one goes
             with engine_errors(f"remove the second network named {name}"):
                 still_ours()
                 unless_gone(functools.partial(self._engine.remove_network, double))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from include.evergreen.adapters.runtime.container_config import PORT
+from include.evergreen.effects import read
 
 PLACES = 16  # published ports cannot be added later, and each costs the engine a process
 SLOTS = ("s1", "s2", "s3")  # what answers, what is to answer, and one that is still being left
@@ -46,21 +47,26 @@ class Place:
     environment: str
     slots: Mapping[str, Server] = field(default_factory=dict)
 
+    @read
     def as_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 
     @classmethod
+    @read
     def from_json(cls, document: Mapping[str, Any]) -> Place:
         slots = {name: Server(**server) for name, server in document["slots"].items()}
         return cls(document["number"], document["model"], document["environment"], slots)
 
+    @read
     def slot_of(self, host: str) -> str | None:
         """Where a service stands among those that clients may be sent to."""
         return next((name for name in SLOTS if self._host(name) == host), None)
 
+    @read
     def with_candidate(self, host: str) -> Place:
         return self._with({**self.slots, CANDIDATE: Server(host, FULL_WEIGHT)})
 
+    @read
     def beside(self, host: str) -> Place:
         """With the service in a slot of its own and no request sent to it yet.
 
@@ -72,6 +78,7 @@ class Place:
         left = [name for name in SLOTS if name in self.slots and not self.slots[name].weight]
         return self._with({**self.slots, (free + left + list(SLOTS))[0]: Server(host)})
 
+    @read
     def sent_to(self, host: str) -> Place:
         """With all requests sent to this service, which has a slot; those it replaces are left."""
         slots = {
@@ -81,6 +88,7 @@ class Place:
         }
         return self._with({**self.slots, **slots})
 
+    @read
     def without(self, host: str) -> Place:
         return self._with({n: server for n, server in self.slots.items() if server.host != host})
 

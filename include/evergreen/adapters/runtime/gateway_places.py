@@ -21,6 +21,7 @@ from include.evergreen.adapters.runtime.gateway_config import (
     base_config,
     place_config,
 )
+from include.evergreen.effects import effect, read
 from include.evergreen.errors import EvergreenError
 from include.evergreen.fencing import still_ours
 
@@ -36,6 +37,7 @@ class PlaceFiles:
         self.config, self.run = folder / "config", folder / "run"
         self._places, self._port = folder / "places", folder / "first_port"
 
+    @effect
     def prepare(self) -> None:
         """Make the folders: one that HAProxy reads, and one for its socket, that is its own."""
         for each in (self.config, self.run, self._places):
@@ -45,6 +47,7 @@ class PlaceFiles:
             os.chown(self.run, *service_user())
         self.run.chmod(0o700)
 
+    @effect
     def write_config(self) -> None:
         """Everything that HAProxy reads when it starts."""
         _replace(self.config / "00-all.cfg", base_config())
@@ -52,6 +55,7 @@ class PlaceFiles:
         for number in range(1, PLACES + 1):
             self._write_config_of(number, taken.get(number))
 
+    @read
     def taken(self) -> list[Place]:
         """Every place that somebody has, lowest first."""
         found = []
@@ -60,10 +64,12 @@ class PlaceFiles:
                 found.append(Place.from_json(json.loads(path.read_text(encoding="utf-8"))))
         return found
 
+    @read
     def place_of(self, model: str, environment: str) -> Place | None:
         owned = [p for p in self.taken() if (p.model, p.environment) == (model, environment)]
         return owned[0] if owned else None
 
+    @effect
     def take(self, model: str, environment: str, in_use: Callable[[Place], bool]) -> Place:
         """The place of a model and environment; taken now if it has none.
 
@@ -81,18 +87,20 @@ class PlaceFiles:
                 _make(self._path(place.number), _text(place))
         return owned
 
+    @effect
     def save(self, place: Place) -> None:
         """Remember who answers at a place, for the next start of HAProxy and for this one."""
-        still_ours()
         _replace(self._path(place.number), _text(place))
         self._write_config_of(place.number, place)
 
+    @read
     def first_port(self) -> int | None:
         """The first of the published ports, as it was when the gateway was last made."""
         with contextlib.suppress(FileNotFoundError, ValueError):
             return int(self._port.read_text(encoding="utf-8"))
         return None
 
+    @effect
     def remember_first_port(self, port: int) -> None:
         if self.first_port() != port:
             _replace(self._port, f"{port}\n")
