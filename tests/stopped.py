@@ -116,12 +116,13 @@ def _stop_at(at: str, when: str) -> None:
     true = getattr(owner, name)
 
     between = _between_transactions()
+    stops = iter([True])  # once: who makes good what it did comes by again
 
     def stopping(*args: Any, **kwargs: Any) -> Any:
-        if when == "before":
+        if when == "before" and next(stops, False):
             _stop(between)
         made = true(*args, **kwargs)
-        if when == "after":
+        if when == "after" and next(stops, False):
             _stop(between)
         return made
 

@@ -131,9 +131,9 @@ def test_a_gateway_that_was_removed_is_found_missing_and_made_again(house: Any) 
 
 @pytest.mark.parametrize("house", ["docker"], indirect=True)
 def test_a_gateway_with_nobody_behind_it_goes_with_its_networks(house: Any) -> None:
-    live = house.deploy(1)
-    house.runtime.remove(live.service, grace_s=1)
-    house.resources.ledger.begin_deployment("rides", 1, "staging", "other", house.now())
+    image = house.build(house.register(1))
+    candidate = house.runtime.start(order_for(house.resources, image))
+    house.runtime.remove(candidate, grace_s=1)
     networks = set(house.runtime.networks())
     done = named(maintain(keeper(house), dry_run=False), "network")
     assert done == {("remove", "network", name) for name in networks}

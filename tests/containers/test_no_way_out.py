@@ -63,7 +63,8 @@ def stranger(engine: Any, built: list[BuiltImage]) -> Iterator[str]:
     """Somebody else's container on the engine's own network, listening as a service does."""
     made = engine.create_container(
         built[0].digest,
-        [PYTHON, "-m", "http.server", "8080"],
+        ["-m", "http.server", "8080"],
+        entrypoint=[PYTHON],
         host_config=engine.create_host_config(tmpfs={"/tmp": ""}),
     )["Id"]
     engine.start(made)

@@ -7,6 +7,7 @@ from typing import Any
 
 import psutil
 import pytest
+import requests
 
 from tests import stopped_stages
 from tests.containers.conftest import House
@@ -100,3 +101,23 @@ def test_one_service_whoever_sleeps_inside_verify(
         assert asleep.wake() == "LeaseLost"
     assert world(others) == before
     assert before["services"] == [(deployed.service, "running")]
+
+
+@pytest.mark.parametrize("house", ["docker"], indirect=True)
+def test_clients_stay_with_the_live_version_when_who_was_to_send_them_elsewhere_wakes(
+    house: House, tmp_path: Any
+) -> None:
+    house.deploy(1)
+    house.register(2)
+    proven = house.verify(house.build(house.choose()))
+    others = of_second_run(house)
+    promoting = stopped_stages.promote_to_staging
+    at = "include.evergreen.adapters.runtime.gateway_socket:_send"
+    with stopped(
+        promoting, (proven,), house.resources, at=at, when="before", folder=tmp_path
+    ) as asleep:  # fmt: skip
+        third = others.deploy(3)
+        assert asleep.wake() == "LeaseLost"
+    answered = requests.get(f"{third.service.endpoint}/version", timeout=5).json()["version"]
+    assert answered == "3"
+    assert others.runtime.is_published(third.service)

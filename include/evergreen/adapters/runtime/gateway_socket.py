@@ -39,10 +39,14 @@ def order(folder: Path, commands: Sequence[str]) -> None:
     """
     if not commands:
         return
-    said = ask(folder, ";".join(commands))
+    said = _send(folder, commands)
     refused = [line for line in said.splitlines() if line.strip() and not _is_quiet(line)]
     if refused:
         raise Unavailable(f"The gateway refused to {'; '.join(commands)}: {refused[0]}")
+
+
+def _send(folder: Path, commands: Sequence[str]) -> str:
+    return ask(folder, ";".join(commands))
 
 
 def _is_quiet(line: str) -> bool:
