@@ -138,5 +138,4 @@ def test_a_gateway_with_nobody_behind_it_goes_with_its_networks(house: Any) -> N
     done = named(maintain(keeper(house), dry_run=False), "network")
     assert done == {("remove", "network", name) for name in networks}
     assert house.runtime.networks() == {}
-    with pytest.raises(EvergreenError):
-        house.runtime._engine.inspect_container(house.runtime._gateway.name)
+    assert house.runtime._gateway._inspect() is None

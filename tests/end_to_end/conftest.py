@@ -14,6 +14,7 @@ import yaml
 from include.evergreen import settings as evergreen_settings
 from include.evergreen.adapters.ledger import Ledger, open_ledger
 from include.evergreen.cli.airflow_api import AirflowApi
+from include.evergreen.cli.stack import services
 from include.evergreen.cli.stack.state import USER, read_password, read_state, stack_settings
 from include.evergreen.contracts import Deployment
 from include.evergreen.stages.resources import Resources
@@ -111,3 +112,4 @@ def stack(project_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield made
     finally:
         made.command("down")
+        services.remove_all(made.settings)  # networks are few on an engine
