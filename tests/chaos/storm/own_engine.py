@@ -33,8 +33,11 @@ _START_S = 60
 #: How many such engines a machine can have at a time.
 _MOST = 8
 #: Each has a bridge of its own: told to have none, dockerd takes away docker0, which the machine's
-#: own engine needs, and told of address pools it does so at each restart. Services publish their
-#: ports on loopback through the engine's own proxy, so it needs no firewall rules.
+#: own engine needs, and told of address pools it does so at each restart. The gateway publishes its
+#: ports on loopback through the engine's own proxy, so it needs no firewall rules of its own; the
+#: other engine's would drop what goes from gateway to service, see `_let_bridged_through`.
+#: Packets that stay on one bridge.
+_BRIDGED = ("FORWARD", "--match", "physdev", "--physdev-is-bridged")
 _OPTIONS = (
     *("--iptables=false", "--ip6tables=false", "--ip-masq=false"),
     *("--containerd-namespace", "evergreen-storm"),
@@ -50,6 +53,7 @@ class OwnEngine:
         self.url = f"unix://{self.folder / 'docker.sock'}"
         self.down = threading.Event()
         self._bridge = _made_bridge()
+        self._firewall = _let_bridged_through(self._bridge)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -144,6 +148,8 @@ class OwnEngine:
             self._process.wait(60)
         self._unmount()
         subprocess.run(["ip", "link", "delete", self._bridge], check=False)
+        if self._firewall:
+            subprocess.run(["iptables", "--delete", *self._firewall], check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _unmount(self) -> None:
@@ -165,6 +171,20 @@ def _made_bridge() -> str:
     raise RuntimeError(f"{_MOST} bridges evergreen-eng* are there: no other engine is begun")
 
 
+def _let_bridged_through(name: str) -> list[str]:
+    """The rule, ours by its comment, that lets containers on one bridge talk to each other.
+
+    The machine's own engine has the kernel drop what it forwards, bridged packets too, unless a
+    rule of its own allows it, and it knows only its own bridges. Empty where nothing filters them.
+    """
+    filtered = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
+    if not filtered.exists() or filtered.read_text().strip() == "0":
+        return []
+    rule = [*_BRIDGED, "--match", "comment", "--comment", name, "--jump", "ACCEPT"]
+    subprocess.run(["iptables", "--insert", *rule], check=True)
+    return rule
+
+
 def _tags(images: list[dict[str, Any]]) -> list[str]:
     return [tag for image in images for tag in image.get("RepoTags") or ()]
 
@@ -173,7 +193,7 @@ def missing() -> str:
     """Why no engine of one's own can be had here; empty where it can."""
     if os.geteuid() != 0:
         return "dockerd needs root"
-    for command in ("dockerd", "ip"):
+    for command in ("dockerd", "ip", "iptables"):
         if shutil.which(command) is None:
             return f"{command} is not installed"
     try:
