@@ -50,8 +50,11 @@ class Routes:
 
     @effect
     def reach(self, model: str, environment: str, host: str, address: Address) -> str:
-        """The base URL of this very service, for those who are to prove it."""
-        place = self.open_place(model, environment).with_candidate(host)
+        """The base URL of this very service, for those who are to prove it.
+
+        It is put beside who answers now already, so that to publish it takes an instant.
+        """
+        place = self.open_place(model, environment).with_candidate(host).beside(host)
         self._settle(place)
         self._wait(place.number, CANDIDATE, address, lambda _: True)
         return f"{self._gateway.address(place.number)}{CANDIDATE_PATH}"
