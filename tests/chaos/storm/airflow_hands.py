@@ -8,6 +8,8 @@ import random
 import signal
 import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from tests.chaos.storm.model import MODEL
 
 _WORKER = "airflow worker -- LocalExecutor: "
 _INSIST_S = 30.0
+_POLL_S = 0.5
 _LONG_AGO = "2026-01-01T00:00:00Z"
 DAGS = tuple(f"{MODEL}.{stage}" for stage in ("ingest", "train", "deploy", "monitor"))
 
@@ -107,10 +110,29 @@ class AirflowHands:
                     return dag_id, run.run_id, rng.choice(tasks)
         return None
 
-    def pause(self) -> None:
-        """The model's DAGs start nothing from now on."""
+    def pause_when_still(self) -> None:
+        """From now on nothing is under way and nothing begins: a paused run would never end."""
+        while True:
+            while self.under_way():
+                time.sleep(_POLL_S)
+            self._set_paused(True)
+            if not self.under_way():
+                return
+            self._set_paused(False)
+
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """Nothing is under way meanwhile."""
+        self.pause_when_still()
+        try:
+            yield
+        finally:
+            self._set_paused(False)
+
+    def _set_paused(self, paused: bool) -> None:
+        """Whether the model's DAGs start something."""
         for dag_id in DAGS:
-            self._api._call("PATCH", f"/dags/{quote(dag_id)}", {"is_paused": True})
+            self._api._call("PATCH", f"/dags/{quote(dag_id)}", {"is_paused": paused})
 
     def states(self, task_id: str) -> list[str]:
         """In which state each try of a task of this name stands that is not over."""

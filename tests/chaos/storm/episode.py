@@ -70,7 +70,7 @@ def run(place: Place, seed: int, folder: Path) -> Outcome:
     outcome.answered, outcome.lost = score.answered.total(), len(score.lost)
     outcome.engine_down = score.engine_down
     outcome.broken += [f"a request was lost: {why}" for why in score.lost[:3]]
-    outcome.broken += _judged(place, resources)
+    outcome.broken += _judged(place, resources, history)
     resources.ledger.close()
     place.episodes += 1
     outcome.seconds = time.monotonic() - began
@@ -81,11 +81,21 @@ def run(place: Place, seed: int, folder: Path) -> Outcome:
     return outcome
 
 
-def _judged(place: Place, resources: Resources) -> list[str]:
+def _judged(place: Place, resources: Resources, history: History) -> list[str]:
     try:
-        return judging.broken_now(place, resources)
+        return _broken_at_rest(place, resources, history)
     except Exception as error:  # noqa: BLE001 - a lake that cannot be read is a finding
         return [f"it cannot be judged: {error!r:.500}"]
+
+
+def _broken_at_rest(place: Place, resources: Resources, history: History) -> list[str]:
+    """What is broken while nothing happens: a run on schedule may be in the middle of its work."""
+    broken = judging.broken_now(place, resources)
+    if not broken:
+        return []
+    history.note("judged while work may be under way", broken=broken)
+    with place.airflow.still():
+        return judging.broken_now(place, resources)
 
 
 def _storm(place: Place, drawn: Plan, history: History, outcome: Outcome) -> None:

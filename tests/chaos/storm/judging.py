@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 from include.evergreen.adapters.runtime import open_runtime
@@ -38,9 +37,7 @@ def broken_after_upkeep(place: Place) -> list[str]:
 
     Airflow does nothing meanwhile: to a clock that is ahead, all that it just began would be old.
     """
-    place.airflow.pause()
-    while place.airflow.under_way():
-        time.sleep(0.5)
+    place.airflow.pause_when_still()
     for dag, task, args in (("monitor", "collect_requests", [MODEL]), _UPKEEP):
         ended = place.forks.call(
             "tests.chaos.tasks:run_task",
