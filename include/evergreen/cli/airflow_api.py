@@ -7,6 +7,9 @@ its words. A token that has expired is replaced without a word.
 from __future__ import annotations
 
 import datetime as dt
+import logging
+import secrets
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +19,11 @@ import requests
 
 from include.evergreen.errors import EvergreenError, Unavailable
 
+log = logging.getLogger(__name__)
+
 TIMEOUT_S = 20.0
-_UNAUTHORISED, _GATEWAY_ERRORS = 401, (502, 503, 504)
+_UNAUTHORISED, _CONFLICT, _SERVER_ERROR, _GATEWAY_ERRORS = 401, 409, 500, (502, 503, 504)
+_TRIGGER_TRIES, _TRIGGER_PAUSE_S = 5, 1.0
 
 
 class AirflowRefused(EvergreenError):
@@ -135,9 +141,24 @@ class AirflowApi:
         return [line for event in content for line in _log_lines(event)]
 
     def trigger(self, dag_id: str, conf: Mapping[str, Any], note: str) -> DagRun:
-        """Start a run by hand, as a person would."""
-        body = {"logical_date": None, "conf": dict(conf), "note": note}
-        return _run(self._call("POST", f"/dags/{quote(dag_id)}/dagRuns", body))
+        """Start one run by hand, as a person would.
+
+        A busy Airflow on SQLite answers with a 500 that says nothing about whether the run was
+        made. It is asked again under the same run id, so that there is never a second one.
+        """
+        run_id = f"manual__{dt.datetime.now(dt.UTC).isoformat()}_{secrets.token_hex(4)}"
+        body = {"dag_run_id": run_id, "logical_date": None, "conf": dict(conf), "note": note}
+        for attempt in range(1, _TRIGGER_TRIES + 1):
+            try:
+                return _run(self._call("POST", f"/dags/{quote(dag_id)}/dagRuns", body))
+            except AirflowRefused as error:
+                if error.status == _CONFLICT and attempt > 1:
+                    return self.run(dag_id, run_id)
+                if error.status != _SERVER_ERROR or attempt == _TRIGGER_TRIES:
+                    raise
+                log.warning("%s It is asked again.", error)
+                time.sleep(_TRIGGER_PAUSE_S)
+        raise AssertionError("unreachable: the last try returns or raises")
 
     def load(self, collection: str, entities: Sequence[Mapping[str, Any]]) -> None:
         """Create connections, pools or variables in one call; what is there is overwritten."""
