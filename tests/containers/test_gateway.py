@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import signal
 import threading
 import time
@@ -15,10 +16,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+import numpy as np
 import pandas as pd
 import pytest
 import requests
 from mlflow.pyfunc.scoring_server.client import ScoringServerClient
+from tritonclient import http as triton
 
 from include.evergreen import settings as evergreen_settings
 from include.evergreen.adapters.runtime import Limits, ServiceOrder
@@ -241,15 +244,34 @@ def test_the_gateway_is_hardened_and_bound_to_this_machine_alone(
         assert "HAProxy" not in said.text, path
 
 
-def test_a_public_client_needs_no_more_than_host_and_port(
+def test_public_clients_need_no_more_than_host_and_port(
     runtime: DockerRuntime, built: list[BuiltImage]
 ) -> None:
     service = runtime.publish(start(runtime, built[0]))
     address = urlsplit(service.endpoint)
     assert (address.hostname, address.path) == ("127.0.0.1", "")
-    client = ScoringServerClient("127.0.0.1", address.port)
-    client.wait_server_ready(timeout=10)
-    assert len(client.invoke(pd.DataFrame([ROW])).get_predictions()) == 1
+    mlflows = ScoringServerClient("127.0.0.1", address.port)
+    mlflows.wait_server_ready(timeout=10)
+    (predicted,) = mlflows.invoke(pd.DataFrame([ROW])).get_predictions()[0]
+    with triton.InferenceServerClient(f"127.0.0.1:{address.port}") as client:
+        assert client.is_model_ready("rides", "1")
+        inputs = [tensor(tell, client.get_model_metadata("rides")) for tell in ROW.items()]
+        answer = client.infer("rides", inputs)
+    assert answer.as_numpy("prediction").tolist() == [predicted]
+    scraped = requests.get(f"{service.endpoint}/metrics", timeout=5).text
+    counts = r'^evergreen_requests_total\{.*path="(\w+)".*\} [1-9]'
+    counted = re.findall(counts, scraped, re.MULTILINE)
+    assert {"invocations", "v2"} <= set(counted)
+
+
+def tensor(named: tuple[str, Any], about: dict[str, Any]) -> triton.InferInput:
+    """A value as a tensor of one row, of the type that the model's own description names."""
+    name, value = named
+    datatype = next(one["datatype"] for one in about["inputs"] if one["name"] == name)
+    made = triton.InferInput(name, [1], datatype)
+    values = np.array([value], dtype=np.float64 if datatype == "FP64" else np.object_)
+    made.set_data_from_numpy(values, binary_data=False)
+    return made
 
 
 def test_a_body_that_no_spec_allows_is_refused_by_the_gateway_itself(

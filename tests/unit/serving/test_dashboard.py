@@ -141,7 +141,7 @@ def test_all_jobs_of_the_example_and_the_rule_of_the_guide_are_understood(tmp_pa
     promtool = Path(prometheus.program()).with_name("promtool")
     text = (FOLDER / "prometheus.yml").read_text()
     everything = re.sub(r"^  # (- job_name|  )", r"  \1", text, flags=re.MULTILINE)
-    assert len(yaml.safe_load(everything)["scrape_configs"]) == 3
+    assert len(yaml.safe_load(everything)["scrape_configs"]) == 2
     (rule,) = re.findall(r"```yaml\n(.*?)```", (FOLDER / "README.md").read_text(), re.DOTALL)
     for kind, content in (("config", everything), ("rules", rule)):
         path = tmp_path / f"{kind}.yml"
