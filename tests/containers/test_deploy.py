@@ -204,6 +204,41 @@ def test_a_crash_between_ledger_and_aliases_is_settled_by_the_next_run(
     assert house.promote(proven).service == proven.service, "promoting again is a no-op"
 
 
+def test_an_address_is_answered_before_the_ledger_names_it(
+    house: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.register(1)
+    proven = house.verify(house.build(house.choose()))
+    ledger, seen = house.resources.ledger, []
+    finish = ledger.finish_deployment
+
+    def finish_looking(number: int, state: str, *rest: Any) -> None:
+        seen.append((state, ask(proven.service.endpoint, "/ping").status_code))
+        finish(number, state, *rest)
+
+    monkeypatch.setattr(ledger, "finish_deployment", finish_looking)
+    house.promote(proven)
+    assert seen == [("live", 200)]
+
+
+def test_a_registry_that_is_away_does_not_keep_clients_from_the_live_version(
+    house: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.deploy(1)
+    house.register(2)
+    proven = house.verify(house.build(house.choose()))
+    with monkeypatch.context() as away:
+        away.setattr(house.resources.registry, "set_alias", interrupted)
+        with pytest.raises(Unavailable):
+            house.promote(proven)
+    live = house.resources.ledger.deployment("rides", "staging")
+    assert live.version == 2
+    assert ask(live.service.endpoint).headers["X-Model-Version"] == "2"
+    assert house.resources.registry.version_of("rides", "champion") == 1
+    house.promote(proven)
+    assert house.resources.registry.version_of("rides", "champion") == 2
+
+
 def test_promoting_what_a_later_one_replaced_is_refused(house: Any) -> None:
     house.register(1)
     proven = house.verify(house.build(house.choose()))

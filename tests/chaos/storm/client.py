@@ -19,20 +19,15 @@ from include.evergreen.stages.resources import Resources
 _PAUSE_S = 0.04
 #: One request in so many counts as traffic, and goes into the lake.
 _TRAFFIC = 5
-#: The first version is live in the ledger an instant before the gateway is told: so many requests.
-_TOO_EARLY = 30
 
 
 @dataclass
 class Score:
-    """Requests of one episode. `engine_down`: not answered while the engine itself was down;
-    `too_early`: by an address that no version had ever answered.
-    """
+    """Requests of one episode. `engine_down`: not answered while the engine itself was down."""
 
     answered: Counter[str] = field(default_factory=Counter)
     lost: list[str] = field(default_factory=list)
     engine_down: int = 0
-    too_early: int = 0
 
 
 class Client:
@@ -52,7 +47,6 @@ class Client:
         self._resources, self._rows, self._engine_is_down = resources, rows, engine_is_down
         self._known: Deployment | None = None
         self._excused = False
-        self._answering: set[str] = set()
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run, name="client", daemon=True)
 
@@ -82,12 +76,9 @@ class Client:
             live, why = now, self._ask(http, now, traffic=traffic)
         if not why:
             self._excused = False
-            self._answering.add(live.service.endpoint)
             self.score.answered[str(live.version)] += 1
         elif self._by_the_engine(live):
             self.score.engine_down += 1
-        elif self._is_too_early(live, why):
-            self.score.too_early += 1
         else:
             self.score.lost.append(f"v{live.version} at {live.service.endpoint}: {why}")
 
@@ -96,11 +87,6 @@ class Client:
         if live.service.runtime == "docker" and self._engine_is_down():
             self._excused = True
         return self._excused and live.service.runtime == "docker"
-
-    def _is_too_early(self, live: Deployment, why: str) -> bool:
-        """Whether it is the gateway that says so, and no version has ever answered there."""
-        first = live.service.endpoint not in self._answering and "UNAVAILABLE" in why
-        return first and self.score.too_early < _TOO_EARLY
 
     def _live(self) -> Deployment | None:
         with contextlib.suppress(EvergreenError):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import http.server
-import itertools
 import threading
 import time
 from collections.abc import Iterator
@@ -19,7 +18,6 @@ from include.evergreen import settings as evergreen_settings
 from include.evergreen.adapters.lake import Lake
 from include.evergreen.adapters.ledger import open_ledger
 from include.evergreen.contracts import Deployment, RunningService
-from tests.chaos.storm import client as client_module
 from tests.chaos.storm.client import Client
 from tests.chaos.storm.deliveries import Expected
 from tests.chaos.storm.judging import _books, _given_up
@@ -72,20 +70,14 @@ def test_a_version_that_was_given_up_is_seen_unless_another_came_first(
 
 
 @contextlib.contextmanager
-def served(version: str, unavailable: range = range(0)) -> Iterator[str]:
-    """A version that answers, but for these of its requests, counted from 0."""
-    numbers = itertools.count()
-
+def served(version: str) -> Iterator[str]:
     class Answer(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
-            away = next(numbers) in unavailable
-            body = b"UNAVAILABLE" if away else b""
-            self.send_response(503 if away else 200)
+            self.send_response(200)
             self.send_header("X-Model-Version", version)
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", "0")
             self.end_headers()
-            self.wfile.write(body)
 
         def log_message(self, *args: object) -> None:
             pass
@@ -129,23 +121,6 @@ def test_an_answer_of_another_version_is_a_loss() -> None:
         score = asked(endpoint).score
     assert not score.answered
     assert score.lost[0].endswith("v1 answered")
-
-
-def test_a_gateway_that_knows_no_version_yet_loses_nothing_and_one_that_knew_one_does() -> None:
-    with served("2", range(3)) as endpoint:
-        score = asked(endpoint).score
-    assert (score.too_early, score.lost) == (3, [])
-    with served("2", range(1, 3)) as endpoint:
-        score = asked(endpoint).score
-    assert (score.too_early, len(score.lost)) == (0, 2)
-
-
-def test_a_gateway_that_never_comes_to_know_a_version_is_a_loss(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(client_module, "_TOO_EARLY", 2)
-    with served("2", range(10**6)) as endpoint:
-        assert asked(endpoint).score.lost
 
 
 def test_an_answer_of_the_version_that_is_being_left_counts() -> None:

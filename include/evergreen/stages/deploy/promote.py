@@ -20,10 +20,12 @@ log = logging.getLogger(__name__)
 def promote_to_staging(
     resources: Resources, verification: Verification, *, now: dt.datetime
 ) -> Deployment:
-    """Record the candidate as live, move the aliases and its clients, then stop what it replaced.
+    """Record the candidate as live, send its clients to it, move the aliases, then stop what it
+    replaced.
 
     The ledger's record comes first: after a crash at any point the same call, or the next run's
-    settling, finishes the rest.
+    settling, finishes the rest. Only at an address where nothing answers is the candidate there
+    before the ledger says so: nobody looks there earlier, and nobody finds nothing.
 
     Raises:
         VerificationFailed: a check failed, or the candidate has ended since.
@@ -38,7 +40,8 @@ def promote_to_staging(
         )
     live = resources.ledger.deployment(resources.model, ENVIRONMENT)
     if live is None or live.service.service_id != service.service_id:
-        _make_live(resources, verification, service, now)
+        nobodys = live is None or live.service.endpoint != service.endpoint
+        _make_live(resources, verification, service, now, publish=nobodys)
     settle_deployments(resources, now=now)
     forget_bundles(resources)
     deployed = resources.ledger.deployment(resources.model, ENVIRONMENT)
@@ -58,7 +61,12 @@ def promote_to_staging(
 
 
 def _make_live(
-    resources: Resources, verification: Verification, service: RunningService, now: dt.datetime
+    resources: Resources,
+    verification: Verification,
+    service: RunningService,
+    now: dt.datetime,
+    *,
+    publish: bool,
 ) -> None:
     runtime = runtime_for(resources, service)
     begun = [
@@ -78,5 +86,7 @@ def _make_live(
             f"Run {verification.model}.deploy again."
         )
     runtime.keep(service)
+    if publish:
+        runtime.publish(service)
     checks = [check.as_json() for check in verification.checks]
     resources.ledger.finish_deployment(begun[0].id, "live", "verified", checks, now)

@@ -23,14 +23,17 @@ ALIASES = ("staging", "champion")
 def settle_deployments(resources: Resources, *, now: dt.datetime) -> None:
     """Finish what an interrupted run began; a no-op where nothing was interrupted.
 
-    The aliases point at the live version, the live service runs and clients are sent to it, those
-    it replaced are stopped and removed, and attempts begun before it are closed.
+    The live service runs and clients are sent to it, the aliases point at its version, those it
+    replaced are stopped and removed, and attempts begun before it are closed. Clients come first:
+    they do not wait for a registry that is away.
     """
     live = resources.ledger.deployment(resources.model, ENVIRONMENT)
+    published = live is None
     if live is not None:
-        _point_aliases(resources, live.version)
         _restart(resources, live, now)
-    if live is None or _publish_live(resources, now):
+        published = _publish_live(resources, now)
+        _point_aliases(resources, live.version)
+    if published:
         _stop_replaced(resources, now)
     _close_overtaken(resources, now)
 
