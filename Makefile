@@ -89,7 +89,7 @@ test: $(STAMP) ## All tests: unit, DAGs, containers, end to end
 	fi; exit $$status
 
 # CHAOS_SEED=, CHAOS_EPISODES=: the first seed and the number of storms; CHAOS_REPORT=, CHAOS_HISTORY=:
-# the file for the figures and the folder for what was done when.
+# the file for the figures and the folder for what was done when. CHAOS_ONLY=: a part of a death's name.
 chaos: $(STAMP) ## A death at every failpoint, then 100 seeded storms, and check what is left; hours
 	@$(RUN) pytest -n 0 -s -m chaos tests/chaos tests/containers
 	@$(RUN) pytest -m '' tests/end_to_end/test_nothing_forgotten.py
