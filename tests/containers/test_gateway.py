@@ -24,15 +24,17 @@ from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 from tritonclient import http as triton
 
 from include.evergreen import settings as evergreen_settings
-from include.evergreen.adapters.runtime import Limits, ServiceOrder
+from include.evergreen.adapters.runtime import Limits, ServiceOrder, gateway, gateway_routes
+from include.evergreen.adapters.runtime.container_config import host_name
 from include.evergreen.adapters.runtime.docker_images import ServingImages
 from include.evergreen.adapters.runtime.docker_runtime import DockerRuntime
-from include.evergreen.adapters.runtime.gateway_config import PLACES, SOCKET
+from include.evergreen.adapters.runtime.gateway_config import PLACES, SOCKET, Place, Seen
 from include.evergreen.adapters.runtime.interface import INSTALLATION
 from include.evergreen.contracts import BuiltImage, RunningService
 from include.evergreen.effects import FailpointReached
 from include.evergreen.errors import EvergreenError, Unavailable
 from include.evergreen.spec import ModelSpec
+from include.evergreen.stages.deploy.service_probe import PROBE_HEADER
 from tests.containers.conftest import SPEC, remove_all, write_bundle
 
 ROW = {"at": "2024-05-01T08:00:00+00:00", "temperature": 12.5, "weather": "mist"}
@@ -49,6 +51,11 @@ def runtime(engine: Any, tmp_path: Any) -> Iterator[DockerRuntime]:
     found = runtime_at(engine, tmp_path / "home")
     yield found
     remove_all(found)
+
+
+@pytest.fixture
+def published(runtime: DockerRuntime, built: list[BuiltImage]) -> RunningService:
+    return runtime.publish(start(runtime, built[0]))
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +91,7 @@ def start(
 def version_at(endpoint: str) -> str:
     """The version that answers at an address; '' where none does."""
     with contextlib.suppress(requests.RequestException):
-        answer = requests.get(f"{endpoint}/version", timeout=5)
+        answer = requests.get(f"{endpoint}/version", headers=PROBE_HEADER, timeout=5)
         if answer.ok:
             assert answer.headers["X-Model-Version"] == answer.json()["version"]
             return str(answer.json()["version"])
@@ -159,18 +166,138 @@ def test_a_switch_of_versions_loses_no_request_of_eight_connections(
     assert runtime.publish(second) == second, "again is a no-op"
 
 
+@pytest.mark.parametrize("how", ["kill", "pause"])
 def test_a_version_that_does_not_answer_takes_no_clients_from_one_that_does(
-    runtime: DockerRuntime, built: list[BuiltImage], engine: Any
+    runtime: DockerRuntime,
+    built: list[BuiltImage],
+    engine: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    how: str,
 ) -> None:
+    monkeypatch.setattr(gateway_routes, "_RESOLVE_S", 3.0)
     first = runtime.publish(start(runtime, built[0]))
     second = start(runtime, built[1])
-    engine.kill(second.service_id)
+    getattr(engine, how)(second.service_id)
+    wait_for(lambda: not any(seen.passed for seen in servers(runtime, second)))
     with pytest.raises(Unavailable, match="requests still go to the version before it"):
         runtime.publish(second)
     assert version_at(first.endpoint) == "1"
     runtime.remove(first, grace_s=1)
     answer = requests.get(f"{first.endpoint}/ping", timeout=5)
     assert (answer.status_code, answer.json()["error_code"]) == (503, "UNAVAILABLE")
+
+
+def servers(runtime: DockerRuntime, service: RunningService) -> list[Seen]:
+    """What the gateway says of the slots that a service has."""
+    seen = runtime._routes._seen(1).values()
+    return [server for server in seen if server.host == host_name(service.name)]
+
+
+def test_a_death_between_file_and_order_switches_nobody_to_a_version_that_hangs(
+    runtime: DockerRuntime,
+    built: list[BuiltImage],
+    engine: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gateway_routes, "_RESOLVE_S", 3.0)
+    first = runtime.publish(start(runtime, built[0]))
+    second = start(runtime, built[1])
+    save = runtime._gateway.files.save
+
+    def save_and_die(place: Place) -> None:
+        save(place)
+        if place.slots[str(place.slot_of(host_name(second.name)))].weight:
+            raise FailpointReached("between file and order")
+
+    with monkeypatch.context() as dying:
+        dying.setattr(runtime._gateway.files, "save", save_and_die)
+        with pytest.raises(FailpointReached):
+            runtime.publish(second)
+    engine.pause(second.service_id)
+    wait_for(lambda: not any(seen.passed for seen in servers(runtime, second)))
+    with pytest.raises(Unavailable, match="requests still go to the version before it"):
+        runtime.publish(second)
+    assert version_at(first.endpoint) == "1"
+    engine.unpause(second.service_id)
+    assert version_at(runtime.publish(second).endpoint) == "2"
+
+
+def test_a_gateway_that_is_deaf_is_restarted(
+    runtime: DockerRuntime,
+    built: list[BuiltImage],
+    engine: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gateway, "_ANSWER_S", 2.0)
+    service = runtime.publish(start(runtime, built[0]))
+    before = runtime.way_to(service)
+    (runtime._gateway.files.run / SOCKET).unlink()
+    assert runtime.publish(service) == service
+    assert version_at(service.endpoint) == "1"
+    assert runtime.way_to(service) != before
+    engine.pause(runtime._gateway.name)
+    assert runtime.publish(service) == service
+    assert version_at(service.endpoint) == "1"
+
+
+def test_an_image_that_moved_shuts_nobodys_door(
+    runtime: DockerRuntime, built: list[BuiltImage], engine: Any, tmp_path: Any
+) -> None:
+    service = runtime.publish(start(runtime, built[0]))
+    before = runtime.way_to(service)
+    later = runtime_at(engine, tmp_path / "home", EVERGREEN_GATEWAY_IMAGE="nobody/has:this")
+    assert later.publish(service) == service
+    assert later.way_to(service) == before
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Origin": "http://evil.example", "Host": "evil.example"}, 403),
+        ({"Sec-Fetch-Site": "same-origin", "Host": "evil.example:8080"}, 403),
+        ({"Origin": "http://127.0.0.1:8080", "Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Sec-Fetch-Site": "none"}, 200),
+        ({"Host": "models.example"}, 200),  # a proxy of this machine that is no page
+    ],
+)
+def test_a_page_of_another_site_may_not_ask(
+    published: RunningService, headers: dict[str, str], status: int
+) -> None:
+    answer = requests.get(f"{published.endpoint}/ping", headers=headers, timeout=5)
+    assert answer.status_code == status
+    if status == 403:
+        assert answer.json()["error_code"] == "FORBIDDEN"
+
+
+@pytest.mark.parametrize(
+    "path", ["/~candidate/version", "/%7Ecandidate/version", "//~candidate/version", "/~candidate"]
+)
+def test_only_who_proves_a_candidate_is_sent_to_it(published: RunningService, path: str) -> None:
+    assert requests.get(published.endpoint + path, timeout=5).status_code == 404
+    found = version_at(f"{published.endpoint}/~candidate")
+    assert found == "1", "the same with the header of who proves it"
+
+
+def test_a_service_is_no_client_of_the_gateway(
+    engine: Any, runtime: DockerRuntime, published: RunningService
+) -> None:
+    """Not of its own model's address, and not of another's."""
+    found = engine.inspect_container(runtime._gateway.name)["NetworkSettings"]["Networks"]
+    inside = found[runtime._gateway.networks.inside_name]["IPAddress"]
+    script = f"""
+import urllib.request
+for port in (8001, 8002):
+    try:
+        print(urllib.request.urlopen(f'http://{inside}:{{port}}/ping', timeout=4).status)
+    except OSError as error:
+        print(type(error).__name__)
+"""
+    made = engine.exec_create(published.service_id, ["/opt/serving/bin/python", "-c", script])
+    said = engine.exec_start(made["Id"]).decode().split()
+    assert len(said) == 2
+    assert not any(word.isdigit() for word in said), "no HTTP answer, not even a refusal"
+    assert requests.get(f"{published.endpoint}/ping", timeout=5).status_code == 200
 
 
 def test_a_gateway_that_was_killed_comes_back_by_itself_and_knows_who_answers(
@@ -299,7 +426,7 @@ def test_a_start_that_dies_at_any_step_of_the_gateway_is_finished_by_the_next(
         name, _, when = point.partition(":")
         when = when if when[-1].isdigit() else f"{when}:1"
         monkeypatch.setenv("EVERGREEN_FAILPOINT", f"runtime.{name}:{when}:raise")
-        with contextlib.suppress(FailpointReached):
+        with pytest.raises(FailpointReached):
             runtime.publish(start(runtime, built[0]))
         monkeypatch.delenv("EVERGREEN_FAILPOINT")
     service = runtime.publish(start(runtime, built[0]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from include.evergreen.adapters.runtime.gateway_config import (
     read_servers,
 )
 from include.evergreen.adapters.runtime.gateway_places import NoPlaceLeft, PlaceFiles
+from include.evergreen.errors import EvergreenError, Unavailable
 
 EMPTY = Place(3, "rides", "staging")
 UNUSED = Seen("localhost", "127.0.0.1", 0, enabled=False, passed=False)
@@ -59,7 +61,7 @@ def test_a_start_finds_the_servers_as_they_were() -> None:
 
 
 def test_the_socket_is_the_only_door_to_the_process_itself() -> None:
-    text = base_config() + "".join(place_config(n + 1, None) for n in range(PLACES))
+    text = base_config("172.18.0.0/16") + "".join(place_config(n + 1, None) for n in range(PLACES))
     assert "stats socket /run/evergreen-gateway/admin.sock mode 600" in text
     assert text.count("stats ") == 1
     assert "option httpchk GET /ping" in text
@@ -77,11 +79,29 @@ def test_a_switch_is_two_steps_and_the_second_is_one_command_line() -> None:
     now = seen(s1=running("s-a", 100), s2=running("s-b", 0))
     assert commands(beside, now) == []
     assert commands(beside.sent_to("s-b"), now) == [
-        "set server place03-live/s1 weight 0",
         "set server place03-live/s2 weight 100",
-    ]
+        "set server place03-live/s1 weight 0",
+    ], "nobody has a weight in no instant"
     gone = beside.sent_to("s-b").without("s-a")
-    assert commands(gone, now)[0] == "set server place03-live/s1 state maint"
+    assert commands(gone, now)[-1] == "set server place03-live/s1 state maint"
+
+
+def test_after_a_death_between_file_and_order_a_place_is_as_the_process_has_it() -> None:
+    filed = EMPTY.beside("s-a").beside("s-b").sent_to("s-b")
+    now = seen(s1=running("s-a", 100), s2=running("s-b", 0))
+    actual = filed.as_seen(now)
+    assert {name: server.weight for name, server in actual.slots.items()} == {"s1": 100, "s2": 0}
+    assert commands(actual, now) == []
+    unheard = seen(s1=running("s-a", 100))
+    assert filed.as_seen(unheard).slots["s2"] == filed.slots["s2"], "it knows nothing of it"
+
+
+def test_who_is_on_the_network_of_the_services_is_no_client() -> None:
+    assert "setenv SERVICES 172.18.0.0/16\n" in base_config("172.18.0.0/16")
+    for number in range(1, PLACES + 1):
+        assert 'tcp-request connection reject if { src "${SERVICES}" }' in place_config(
+            number, None
+        )
 
 
 def test_a_slot_that_is_used_is_given_up_only_when_it_has_no_clients() -> None:
@@ -109,6 +129,20 @@ def test_a_place_comes_back_from_its_file() -> None:
     place = EMPTY.beside("s-a").sent_to("s-a").with_candidate("s-b")
     assert Place.from_json(place.as_json()) == place
     assert place.slots[CANDIDATE] == Server("s-b", 100)
+
+
+def test_a_place_that_was_given_away_is_not_written_by_who_had_it(files: PlaceFiles) -> None:
+    place = files.take("rides", "staging", lambda _: True)
+    (files._places / "01.json").write_text(json.dumps(Place(1, "other", "staging").as_json()))
+    with pytest.raises(Unavailable, match="Place 1 of the gateway is rides's no longer"):
+        files.save(place.beside("s-a"))
+    assert files.place_of("other", "staging") is not None
+
+
+def test_a_place_that_cannot_be_read_is_named(files: PlaceFiles) -> None:
+    (files._places / "01.json").write_text("{")
+    with pytest.raises(EvergreenError, match=r"01.json says which model .* cannot be read"):
+        files.taken()
 
 
 @pytest.fixture
@@ -140,7 +174,7 @@ def test_when_all_places_are_taken_only_one_without_services_is_given_away(
 def test_what_haproxy_starts_with_is_what_was_saved(files: PlaceFiles) -> None:
     place = files.take("rides", "staging", lambda _: True).beside("s-a").sent_to("s-a")
     files.save(place)
-    files.write_config()
+    files.write_config("172.18.0.0/16")
     written = sorted(path.name for path in files.config.iterdir())
     assert written == ["00-all.cfg", *(f"place{n:02d}.cfg" for n in range(1, PLACES + 1))]
     assert (files.config / "place01.cfg").read_text() == place_config(1, place)

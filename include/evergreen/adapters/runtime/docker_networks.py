@@ -61,12 +61,19 @@ class Networks:
                     f"ours goes there. See whose it is (docker network inspect {name}), remove it "
                     "and run the deployment again."
                 )
-            if name == self.inside_name and not network["Internal"]:
+            if name == self.inside_name and _lets_out(network):
                 raise EngineRefused(
-                    f"The network {name} is not internal: what is on it could reach out. Remove "
-                    f"it (docker network rm {name}) and run the deployment again."
+                    f"The network {name} is not internal, has an address of this machine, or IPv6: "
+                    "what is on it could reach out. Remove it (docker network rm "
+                    f"{name}) and run the deployment again."
                 )
         return [n["Id"] for n in sorted(same, key=lambda n: (n["Created"], n["Id"]))]
+
+    @read
+    def subnet_of(self, network: str) -> str:
+        """The addresses of a network, such as 172.18.0.0/16."""
+        with engine_errors(f"look at the network {network}"):
+            return str(self._engine.inspect_network(network)["IPAM"]["Config"][0]["Subnet"])
 
     def _ensure(self, name: str, *, internal: bool, options: dict[str, str]) -> str:
         if not self.found(name):
@@ -94,3 +101,9 @@ class Networks:
         except EngineRefused:
             if not self.found(name):
                 raise
+
+
+def _lets_out(network: dict[str, Any]) -> bool:
+    options = network.get("Options") or {}
+    closed = all(options.get(name) == value for name, value in _INSIDE.items())
+    return not (network["Internal"] and closed) or bool(network.get("EnableIPv6"))

@@ -112,6 +112,11 @@ class DockerRuntime(EngineUpkeep):
         return self._service(found)
 
     @read
+    def way_to(self, service: RunningService) -> str:
+        found = self._inspect(service.service_id)
+        return "" if found is None or _own_port(found) else self._gateway.incarnation()
+
+    @read
     def is_published(self, service: RunningService) -> bool:
         found = self._inspect(service.service_id)
         if found is not None and _own_port(found):
@@ -121,7 +126,7 @@ class DockerRuntime(EngineUpkeep):
     @read
     def state(self, service: RunningService) -> ServiceState:
         found = self._inspect(service.service_id)
-        if found is None:
+        if found is None or self._is_anothers(found):
             return "gone"
         state = found["State"]
         return "running" if state["Running"] and not state["Restarting"] else "stopped"
@@ -219,6 +224,13 @@ class DockerRuntime(EngineUpkeep):
         with engine_errors(f"look at the container {name}"):
             unless_gone(lambda: found.append(self._engine.inspect_container(name)))
         return found[0] if found else None
+
+    def _is_anothers(self, found: dict[str, Any]) -> bool:
+        """Whether it is on the networks of another installation, such as this one before its home
+        was moved: our gateway cannot reach it there.
+        """
+        label: str = found["Config"]["Labels"].get(INSTALLATION, "")
+        return label != self._installation and not _own_port(found)
 
     def _address(self, service: RunningService) -> Callable[[], str]:
         network = self._gateway.networks.ensure_inside()

@@ -8,6 +8,7 @@ See docs/adr/0008-gateway.md.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -67,24 +68,50 @@ class Gateway:
         Raises:
             Unavailable: the engine has no image for it and can pull none, or it does not start.
         """
+        why = "it was removed again and again"
+        restarted = False
         for _ in range(_TRIES):
-            image = self._images.gateway()
-            inside, outside = self.networks.ensure_inside(), self.networks.ensure_outside()
-            wanted = _digest(image, inside, outside)
             found = self._inspect()
+            image = "" if found else self._images.gateway()
+            inside, outside = self.networks.ensure_inside(), self.networks.ensure_outside()
+            wanted = _digest(inside, outside)
             if found is None:
-                self._create_gateway(image, outside, wanted)
-            elif found["Config"]["Labels"].get(GATEWAY_LABEL) != wanted:
+                self._create_gateway(image, inside, outside, wanted)
+                continue
+            if found["Config"]["Labels"].get(GATEWAY_LABEL) != wanted:
+                self._images.gateway()  # the next one can be made, before this one goes
                 log.warning("The gateway %s is of an earlier kind: it is made anew.", self.name)
-                self.remove()
-            elif found["State"]["Running"] or self._start_gateway(found, inside):
-                self.files.remember_first_port(_first_port(found))
+                self.remove(found["Id"])
+                continue
+            try:
+                self._start_gateway(found, inside)
                 self._wait_for_answer()
+            except Unavailable as error:
+                why = str(error)
+                self._start_again(found["Id"], why, restarted=restarted)
+                restarted = True
+                continue
+            self.files.remember_first_port(_first_port(found))
+            return
+        raise Unavailable(f"The gateway {self.name} does not start in {_TRIES} tries: {why}")
+
+    @effect
+    def _start_again(self, container: str, why: str, *, restarted: bool) -> None:
+        """Make a gateway that is deaf hear again: first the same one, then another."""
+        still_ours()
+        if not restarted:
+            log.warning("%s It is restarted.", why)
+            with contextlib.suppress(Unavailable), engine_errors(f"restart {self.name}"):
+                unless_gone(lambda: self._engine.restart(container, timeout=1))
                 return
-        raise Unavailable(
-            f"The gateway {self.name} could not be started in {_TRIES} tries: its published ports "
-            "are taken again and again. Look at what else listens on 127.0.0.1."
-        )
+        log.warning("%s It is made anew, with the ports that are free now.", why)
+        self.remove(container)
+
+    @read
+    def incarnation(self) -> str:
+        """Another one after each start of the container; '' while there is none."""
+        found = self._inspect()
+        return f"{found['Id']} {found['State']['StartedAt']}" if found else ""
 
     @read
     def address(self, number: int) -> str:
@@ -93,12 +120,13 @@ class Gateway:
         return f"http://127.0.0.1:{first + number - 1}" if first else ""
 
     @effect
-    def remove(self) -> None:
-        """Remove the container; its places, and their addresses, are kept for the next one."""
+    def remove(self, container: str | None = None) -> None:
+        """Remove the container, or this very one only; its places and their addresses are kept."""
+        which = container or self.name
         with engine_errors(f"remove the gateway {self.name}"):
-            unless_gone(lambda: self._engine.stop(self.name, timeout=5))
+            unless_gone(lambda: self._engine.stop(which, timeout=5))
             still_ours()
-            unless_gone(lambda: self._engine.remove_container(self.name, v=True, force=True))
+            unless_gone(lambda: self._engine.remove_container(which, v=True, force=True))
 
     @effect
     def stop(self) -> None:
@@ -107,10 +135,10 @@ class Gateway:
             unless_gone(lambda: self._engine.stop(self.name, timeout=5))
 
     @effect
-    def _create_gateway(self, image: str, outside: str, wanted: str) -> None:
+    def _create_gateway(self, image: str, inside: str, outside: str, wanted: str) -> None:
         """Make the container, not started yet; one that somebody else made meanwhile is left."""
         self.files.prepare()
-        self.files.write_config()
+        self.files.write_config(self.networks.subnet_of(inside))
         first = self._choose_ports()
         self.files.remember_first_port(first)
         uid, gid = service_user()
@@ -134,29 +162,33 @@ class Gateway:
             log.info("Somebody else made the gateway %s meanwhile.", self.name)
 
     @effect
-    def _start_gateway(self, found: dict[str, Any], inside: str) -> bool:
-        """Start it, on both networks; False if it has to be tried again."""
-        container = found["Id"]
+    def _start_gateway(self, found: dict[str, Any], inside: str) -> None:
+        """Have it run, on both networks.
+
+        Raises:
+            Unavailable: it does not start now.
+        """
+        if self.networks.inside_name not in found["NetworkSettings"]["Networks"]:
+            self._join_network(found["Id"], inside)
+        if found["State"]["Running"]:
+            return
         try:
-            if self.networks.inside_name not in found["NetworkSettings"]["Networks"]:
-                self._join_network(container, inside)
             with engine_errors(f"start the gateway {self.name}"):
-                return unless_gone(lambda: self._engine.start(container))
+                unless_gone(lambda: self._engine.start(found["Id"]))
         except EngineRefused as error:
             if "ambiguous" not in str(error):
                 raise
-            log.info("%s Who made the second one is about to remove it.", error)
             time.sleep(_TAKEN_BACK_S)
-            return False
-        except Unavailable as error:
-            log.warning("%s It is made anew, with the ports that are free now.", error)
-            self.remove()
-            return False
+            raise Unavailable(f"{error} Who made the second one is about to remove it.") from error
 
     @effect
     def _join_network(self, container: str, network: str) -> None:
-        with engine_errors(f"put the gateway {self.name} on the network of the services"):
-            self._engine.connect_container_to_network(container, network)
+        try:
+            with engine_errors(f"put the gateway {self.name} on the network of the services"):
+                self._engine.connect_container_to_network(container, network)
+        except EngineRefused as error:
+            if "already exists" not in str(error):  # somebody else did it meanwhile
+                raise
 
     def _host_config(self, first: int, outside: str) -> Any:
         memory = MEMORY_MIB * 2**20
@@ -222,10 +254,12 @@ class Gateway:
         return found[0] if found else None
 
 
-def _digest(image: str, inside: str, outside: str) -> str:
-    """What makes a gateway the one that is wanted; who answers where is no part of it."""
-    told = [base_config(), place_config(1, None)]
-    asked = [image, inside, outside, service_user(), *told, MEMORY_MIB, PIDS, PLACES]
+def _digest(inside: str, outside: str) -> str:
+    """What makes a gateway the one that is wanted. Who answers where is no part of it, nor is its
+    image: a tag that moved is no reason to shut every model's door.
+    """
+    told = [base_config(inside), place_config(1, None)]
+    asked = [inside, outside, service_user(), *told, MEMORY_MIB, PIDS, PLACES]
     return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
 
 

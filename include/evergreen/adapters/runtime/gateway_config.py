@@ -23,6 +23,10 @@ FIRST_PORT = 8001  # inside the container; place n listens on FIRST_PORT + n - 1
 FULL_WEIGHT = 100
 CONFIG_DIR, RUN_DIR = "/etc/evergreen-gateway", "/run/evergreen-gateway"
 SOCKET = "admin.sock"
+#: Who proves a candidate sends it; a page in a browser cannot without asking first.
+PROBE_HEADER = "x-evergreen-probe"
+_INSIDE = "SERVICES"
+_MAX_CONNECTIONS = 500  # of one place, so that no model takes the gateway from the others
 _NOBODY = "localhost"  # a server needs a name; one that is disabled is never asked
 _MAX_BODY_BYTES = 2**30  # the most that a spec may allow; the service itself knows its own limit
 _PASSED = "3"  # srv_check_result: the last health check was answered with 200
@@ -89,6 +93,19 @@ class Place:
         return self._with({**self.slots, **slots})
 
     @read
+    def as_seen(self, seen: Mapping[str, Seen]) -> Place:
+        """With the weights that the running process has: after a death between file and order the
+        file says who was to answer, and the process who does.
+        """
+        slots = {
+            name: dataclasses.replace(server, weight=seen[name].weight if seen[name].enabled else 0)
+            if name in SLOTS and seen[name].host == server.host
+            else server
+            for name, server in self.slots.items()
+        }
+        return self._with(slots)
+
+    @read
     def without(self, host: str) -> Place:
         return self._with({n: server for n, server in self.slots.items() if server.host != host})
 
@@ -101,7 +118,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Seen:
-    """What the running process says of a server."""
+    """What the running process says of a server. `passed`: its last check was answered well."""
 
     host: str
     address: str
@@ -110,10 +127,15 @@ class Seen:
     passed: bool
 
 
-def base_config() -> str:
-    """The part that is the same for every place."""
+def base_config(inside_subnet: str) -> str:
+    """The part that is the same for every place.
+
+    Args:
+        inside_subnet: addresses of the services, such as 172.18.0.0/16: none of them is a client.
+    """
     return f"""\
 global
+    setenv {_INSIDE} {inside_subnet}
     stats socket {RUN_DIR}/{SOCKET} mode 600 level admin
     maxconn 2000
     fd-hard-limit 8192
@@ -129,9 +151,10 @@ resolvers engine
     hold valid 500ms
     hold nx 500ms
     hold obsolete 500ms
-    hold other 2s
-    hold refused 2s
-    hold timeout 2s
+    # An engine that is stuck does not answer, and its containers go on.
+    hold other 1h
+    hold refused 1h
+    hold timeout 1h
 
 defaults
     mode http
@@ -144,9 +167,10 @@ defaults
     retries 2
     option redispatch 1
     retry-on conn-failure empty-response
+    option disable-h2-upgrade
     option httpchk GET /ping
     http-check expect status 200
-    default-server check inter 1s fastinter 250ms fall 3 rise 1 resolvers engine init-addr none
+    default-server check inter 1s fastinter 250ms fall 30 rise 1 resolvers engine init-addr none
 {_errors()}"""
 
 
@@ -159,8 +183,16 @@ def place_config(number: int, place: Place | None) -> str:
 # {whose}
 frontend {name}
     bind :{FIRST_PORT + number - 1}
+    maxconn {_MAX_CONNECTIONS}
+    tcp-request connection reject if {{ src "${{{_INSIDE}}}" }}
+    acl from_a_page req.hdr(sec-fetch-site) -m found
+    acl from_a_page req.hdr(origin) -m found
+    acl for_this_machine req.hdr(host),host_only -m str -i 127.0.0.1 localhost
+    http-request deny if {{ req.hdr(sec-fetch-site) -m str cross-site }}
+    http-request deny if from_a_page !for_this_machine
     http-request deny deny_status 413 if {{ req.body_size gt {_MAX_BODY_BYTES} }}
-    use_backend {name}-{_TRIED} if {{ path_beg {CANDIDATE_PATH}/ }}
+    acl from_a_prover req.hdr({PROBE_HEADER}) -m found
+    use_backend {name}-{_TRIED} if from_a_prover {{ path_beg {CANDIDATE_PATH}/ }}
     default_backend {name}-{_LIVE}
 
 backend {name}-{_LIVE}
@@ -171,10 +203,14 @@ backend {name}-{_TRIED}
 
 
 def commands(place: Place, seen: Mapping[str, Seen]) -> list[str]:
-    """What makes the running process agree with a place; none where it does."""
+    """What makes the running process agree with a place; none where it does.
+
+    Who is to answer comes first: there is no instant in which nobody has a weight.
+    """
+    first = sorted(SLOTS, key=lambda slot: -place.slots.get(slot, Server("")).weight)
     return [
         command
-        for slot in (*SLOTS, CANDIDATE)
+        for slot in (*first, CANDIDATE)
         for command in _slot_commands(place, slot, place.slots.get(slot), seen[slot])
     ]
 
@@ -222,6 +258,7 @@ def _servers(names: tuple[str, ...], slots: Mapping[str, Server]) -> str:
 def _errors() -> str:
     """What the gateway itself answers looks as what a service answers."""
     answers = {
+        403: ("FORBIDDEN", "A page of another site may not ask here."),
         400: ("BAD_REQUEST", "This is no HTTP request that the gateway can read."),
         408: ("REQUEST_TIMEOUT", "The head of the request was not complete in time."),
         413: ("TOO_LARGE", f"The body is larger than {_MAX_BODY_BYTES:,} bytes."),

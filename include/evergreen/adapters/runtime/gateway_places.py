@@ -22,7 +22,7 @@ from include.evergreen.adapters.runtime.gateway_config import (
     place_config,
 )
 from include.evergreen.effects import effect, read
-from include.evergreen.errors import EvergreenError
+from include.evergreen.errors import EvergreenError, Unavailable
 from include.evergreen.fencing import still_ours
 
 
@@ -48,9 +48,9 @@ class PlaceFiles:
         self.run.chmod(0o700)
 
     @effect
-    def write_config(self) -> None:
+    def write_config(self, inside_subnet: str) -> None:
         """Everything that HAProxy reads when it starts."""
-        _replace(self.config / "00-all.cfg", base_config())
+        _replace(self.config / "00-all.cfg", base_config(inside_subnet))
         taken = {place.number: place for place in reversed(self.taken())}
         for number in range(1, PLACES + 1):
             self._write_config_of(number, taken.get(number))
@@ -60,8 +60,15 @@ class PlaceFiles:
         """Every place that somebody has, lowest first."""
         found = []
         for path in sorted(self._places.glob("*.json")):
-            with contextlib.suppress(FileNotFoundError):
+            try:
                 found.append(Place.from_json(json.loads(path.read_text(encoding="utf-8"))))
+            except FileNotFoundError:
+                continue
+            except (ValueError, KeyError, TypeError) as error:
+                raise EvergreenError(
+                    f"{path} says which model has an address of the gateway and cannot be read "
+                    f"({error!r}). Remove it: the model's next deployment takes an address anew."
+                ) from error
         return found
 
     @read
@@ -89,7 +96,14 @@ class PlaceFiles:
 
     @effect
     def save(self, place: Place) -> None:
-        """Remember who answers at a place, for the next start of HAProxy and for this one."""
+        """Remember who answers at a place, for the next start of HAProxy and for this one.
+
+        Raises:
+            Unavailable: the place was given to another model meanwhile; the next try takes one.
+        """
+        owner = self.place_of(place.model, place.environment)
+        if owner is None or owner.number != place.number:
+            raise Unavailable(f"Place {place.number} of the gateway is {place.model}'s no longer.")
         _replace(self._path(place.number), _text(place))
         self._write_config_of(place.number, place)
 
@@ -129,9 +143,13 @@ def _text(place: Place) -> str:
 
 def _written(path: Path, text: str) -> Path:
     made, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
-    with os.fdopen(made, "w", encoding="utf-8") as file:
-        file.write(text)
-    Path(name).chmod(0o644)
+    try:
+        with os.fdopen(made, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(name).chmod(0o644)
+    except OSError:
+        Path(name).unlink(missing_ok=True)
+        raise
     return Path(name)
 
 

@@ -54,9 +54,14 @@ class Routes:
 
         It is put beside who answers now already, so that to publish it takes an instant.
         """
-        place = self.open_place(model, environment).with_candidate(host).beside(host)
+        place = self._as_it_is(model, environment).with_candidate(host).beside(host)
         self._settle(place)
-        self._wait(place.number, CANDIDATE, address, lambda _: True)
+        if not self._wait(place.number, CANDIDATE, address, lambda _: True) and address():
+            raise Unavailable(
+                f"The gateway does not find {host} on the network of the services after "
+                f"{_RESOLVE_S:g} s. The next try goes on; if that fails too, restart the gateway "
+                f"(docker restart {self._gateway.name})."
+            )
         return f"{self._gateway.address(place.number)}{CANDIDATE_PATH}"
 
     @effect
@@ -67,15 +72,16 @@ class Routes:
         requests go to it, and in the same instant to nobody else.
 
         Raises:
-            Unavailable: it does not answer, and somebody else does.
+            Unavailable: it does not answer, and requests are sent to somebody else.
         """
-        place = self.open_place(model, environment)
+        place = self._as_it_is(model, environment)
         others = [s for s in place.slots.values() if s.weight and s.host != host]
+        others = [s for s in others if place.slot_of(s.host)]
         place = place.beside(host)
         self._settle(place)
         slot = str(place.slot_of(host))
         answers = self._wait(place.number, slot, address, lambda seen: seen.passed)
-        if not answers and others and self._any_passed(place, host):
+        if not answers and others:
             raise Unavailable(
                 f"{model} in {environment}: {host} does not answer the gateway, so requests still "
                 "go to the version before it. Look at its log; the next run tries again."
@@ -100,8 +106,12 @@ class Routes:
         for place in self._places_with(host):
             try:
                 self._settle(place.without(host))
-            except Unavailable as error:
-                log.info("%s is withdrawn from the gateway's files only: %s", host, error)
+            except (Unavailable, OSError) as error:
+                log.warning("%s is not withdrawn from the gateway: %s", host, error)
+
+    def _as_it_is(self, model: str, environment: str) -> Place:
+        place = self.open_place(model, environment)
+        return place.as_seen(self._seen(place.number))
 
     def _places_with(self, host: str) -> list[Place]:
         return [
@@ -119,11 +129,11 @@ class Routes:
     def _seen(self, number: int) -> dict[str, Seen]:
         seen = read_servers(gateway_socket.ask(self._files.run, "show servers state"), number)
         if set(seen) != {*SLOTS, CANDIDATE}:
-            raise Unavailable(f"The gateway knows no place {number}: it is about to start anew.")
+            raise Unavailable(
+                f"The gateway knows no place {number}: it was started with other files. The next "
+                "try goes on."
+            )
         return seen
-
-    def _any_passed(self, place: Place, but: str) -> bool:
-        return any(s.passed and s.weight for s in _live(self._seen(place.number)) if s.host != but)
 
     def _wait(self, number: int, slot: str, address: Address, fit: Callable[[Seen], bool]) -> bool:
         """Whether the gateway has come to know the container's address, and what it sees is fit.

@@ -94,6 +94,9 @@ class Runtime(Protocol):
                 still does.
         """
 
+    def way_to(self, service: RunningService, /) -> str:
+        """What stands between a client and the service: another word after it was started anew."""
+
     def is_published(self, service: RunningService) -> bool:
         """Whether requests to its endpoint are sent to it."""
 

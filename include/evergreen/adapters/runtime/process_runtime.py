@@ -149,6 +149,10 @@ class ProcessRuntime(FolderUpkeep):
         return service
 
     @read
+    def way_to(self, _: RunningService) -> str:
+        return ""
+
+    @read
     def is_published(self, service: RunningService) -> bool:
         return self.state(service) != "gone"
 

@@ -40,10 +40,13 @@ def revive(settings: Settings, say: Callable[[str], None]) -> None:
             from include.evergreen.stages.resources import Resources
 
             settle_deployments(Resources(spec, settings), now=dt.datetime.now(dt.UTC))
+            now = ledger.deployment(model, "staging") or live
+            if not runtime_of(now.service, settings).is_published(now.service):
+                raise Unavailable(f"run {model}.deploy; its log says why.")
         except EvergreenError as error:
             say(f"{model} v{live.version} does not answer in staging: {error}")
         else:
-            say(f"{model} v{live.version} answers again in staging.")
+            say(f"{model} v{now.version} answers again in staging.")
 
 
 def prepare_in_background(settings: Settings, model: str) -> None:

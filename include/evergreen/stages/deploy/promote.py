@@ -10,7 +10,7 @@ from include.evergreen.errors import LeaseLost, Unavailable, VerificationFailed
 from include.evergreen.stages.deploy.deployment_lease import under_deployment_lease
 from include.evergreen.stages.deploy.fetch_bundle import forget_bundles
 from include.evergreen.stages.deploy.services import ENVIRONMENT, runtime_for
-from include.evergreen.stages.deploy.settle import settle_deployments
+from include.evergreen.stages.deploy.settle import publish, settle_deployments
 from include.evergreen.stages.resources import Resources
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ def promote_to_staging(
     live = resources.ledger.deployment(resources.model, ENVIRONMENT)
     if live is None or live.service.service_id != service.service_id:
         nobodys = live is None or live.service.endpoint != service.endpoint
-        _make_live(resources, verification, service, now, publish=nobodys)
+        _make_live(resources, verification, service, now, publish_first=nobodys)
     settle_deployments(resources, now=now)
     forget_bundles(resources)
     deployed = resources.ledger.deployment(resources.model, ENVIRONMENT)
@@ -66,7 +66,7 @@ def _make_live(
     service: RunningService,
     now: dt.datetime,
     *,
-    publish: bool,
+    publish_first: bool,
 ) -> None:
     runtime = runtime_for(resources, service)
     begun = [
@@ -86,7 +86,7 @@ def _make_live(
             f"Run {verification.model}.deploy again."
         )
     runtime.keep(service)
-    if publish:
-        runtime.publish(service)
+    if publish_first:
+        publish(resources, service)
     checks = [check.as_json() for check in verification.checks]
     resources.ledger.finish_deployment(begun[0].id, "live", "verified", checks, now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 
-from include.evergreen.contracts import Deployment
+from include.evergreen.contracts import Deployment, RunningService
 from include.evergreen.errors import ArtifactRefused, LeaseLost, Unavailable
 from include.evergreen.fencing import making_good
 from include.evergreen.stages.deploy.deployment_lease import under_deployment_lease
@@ -108,6 +108,23 @@ def _restart(resources: Resources, live: Deployment, now: dt.datetime) -> None:
     resources.ledger.record_service(before, service, now)
 
 
+def publish(resources: Resources, service: RunningService) -> RunningService:
+    """Send clients to a service; who finds that its lease was over sends them to what is live.
+
+    Raises:
+        Unavailable: they cannot be sent to it now.
+        LeaseLost: another run has taken over.
+    """
+    try:
+        return runtime_for(resources, service).publish(service)
+    except LeaseLost:
+        with making_good():
+            live = resources.ledger.deployment(resources.model, ENVIRONMENT)
+            if live is not None:
+                runtime_for(resources, live.service).publish(live.service)
+        raise
+
+
 def _publish_live(resources: Resources, now: dt.datetime) -> bool:
     """Send clients to what is live; False where that cannot be: who answered before still does."""
     record = _live_record(resources)
@@ -115,10 +132,7 @@ def _publish_live(resources: Resources, now: dt.datetime) -> bool:
     if record is None or live is None:
         return False
     try:
-        service = runtime_for(resources, live.service).publish(live.service)
-    except LeaseLost:
-        _publish_whatever_is_live(resources)
-        raise
+        service = publish(resources, live.service)
     except Unavailable as error:
         log.warning("Clients are not sent to %s v%d yet: %s", live.model, live.version, error)
         return False
@@ -126,14 +140,6 @@ def _publish_live(resources: Resources, now: dt.datetime) -> bool:
         log.warning("%s answers at %s from now on.", live.model, service.endpoint)
         resources.ledger.record_service(record, service, now)
     return True
-
-
-def _publish_whatever_is_live(resources: Resources) -> None:
-    """Undo what this process may have sent to the gateway after its lease was over."""
-    with making_good():
-        live = resources.ledger.deployment(resources.model, ENVIRONMENT)
-        if live is not None:
-            runtime_for(resources, live.service).publish(live.service)
 
 
 def _live_record(resources: Resources) -> int | None:

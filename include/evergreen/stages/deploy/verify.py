@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from include.evergreen.adapters.runtime import Runtime
 from include.evergreen.contracts import BuiltImage, Check, RunningService, Verification
-from include.evergreen.errors import VerificationFailed, is_retryable
+from include.evergreen.errors import Unavailable, VerificationFailed, is_retryable
 from include.evergreen.policy import verification as policy
 from include.evergreen.spec import ServiceLevels
 from include.evergreen.stages.bundle import contract_of
@@ -86,8 +86,35 @@ def _checks(
     resources: Resources, runtime: Runtime, image: BuiltImage, service: RunningService
 ) -> tuple[Check, ...]:
     """Every check, in the order of their cost; only an unhealthy service ends them early."""
-    deployment = resources.spec.deployment
     address = runtime.reach(service)
+    way = runtime.way_to(service)
+    try:
+        checks = _checks_at(address, resources, runtime, image, service)
+    except VerificationFailed:
+        _require_same_way(runtime, service, way)
+        raise
+    if not all(check.passed for check in checks):
+        _require_same_way(runtime, service, way)
+    return checks
+
+
+def _require_same_way(runtime: Runtime, service: RunningService, before: str) -> None:
+    """What failed while the gateway was started anew says nothing about the candidate."""
+    if runtime.way_to(service) != before:
+        raise Unavailable(
+            f"The gateway in front of {service.name} was started anew while it was being proven. "
+            "The next try proves it again."
+        )
+
+
+def _checks_at(
+    address: str,
+    resources: Resources,
+    runtime: Runtime,
+    image: BuiltImage,
+    service: RunningService,
+) -> tuple[Check, ...]:
+    deployment = resources.spec.deployment
     with ServiceProbe(address) as probe:
         healthy = _wait_healthy(runtime, service, probe, deployment.start_timeout_s)
         if not healthy.passed:
