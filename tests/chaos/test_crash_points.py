@@ -58,6 +58,7 @@ NOT_IN_THE_LOOP = {
             "runtime.reach",
             "runtime.remember_first_port",
             "runtime.save",
+            "runtime.start_again",
             "runtime.start_gateway",
             "runtime.take",
             "runtime.withdraw",

@@ -115,6 +115,21 @@ def test_other_predictions_than_offline_fail(house: Any, monkeypatch: pytest.Mon
     assert "golden_rows: largest difference 0.001 on 20 rows" in str(no.value)
 
 
+def test_a_candidate_is_not_blamed_for_a_gateway_that_was_started_anew(
+    house: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = house.build(house.register(1))
+    starts = iter(["first", "second"])
+    with monkeypatch.context() as shaken:
+        shaken.setattr(type(house.runtime), "way_to", lambda *_: next(starts))
+        shaken.setattr(golden, "served", lambda *_: {"prediction": [0.0] * 20})
+        with pytest.raises(Unavailable, match="was started anew while it was being proven"):
+            house.verify(image)
+    assert len(house.runtime.find("rides")) == 1
+    assert house.resources.ledger.deployments("rides", ["failed"]) == []
+    assert house.promote(house.verify(image)).version == 1
+
+
 def test_a_service_that_ends_is_told_at_once_with_its_reason(house: Any) -> None:
     image = house.build(house.register(1))
     wrong = type(image).from_json({**image.as_json(), "manifest_digest": "0" * 64})
