@@ -11,7 +11,8 @@ import io
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from operator import itemgetter
+from typing import Any, NoReturn
 
 import orjson
 from dialect import Asked, Columns, Headers
@@ -176,13 +177,20 @@ def _records(content: Any, contract: Mapping[str, Any]) -> Columns:
     if not all(isinstance(row, dict) for row in content):
         odd = next(row for row in content if not isinstance(row, dict))
         raise _wrong_shape(f"{in_words(odd)} among the rows")
-    names = content[0].keys() if content else ()
-    if any(row.keys() != names for row in content):
+    if len(set(map(len, content))) > 1:
         _refuse_ragged(content)
-    return {name: [row[name] for row in content] for name in names}
+    names = tuple(content[0]) if content else ()
+    if not names:
+        return {}
+    try:
+        rows = list(map(itemgetter(*names), content))
+    except KeyError:
+        _refuse_ragged(content)
+    columns = [rows] if len(names) == 1 else zip(*rows, strict=True)
+    return dict(zip(names, columns, strict=True))
 
 
-def _refuse_ragged(rows: Sequence[Mapping[str, Any]]) -> None:
+def _refuse_ragged(rows: Sequence[Mapping[str, Any]]) -> NoReturn:
     allowed = "the same fields in every row, null where a value is missing"
     times = Counter(name for row in rows for name in row)
     lacking = {name: len(rows) - n for name, n in times.items() if n < len(rows)}

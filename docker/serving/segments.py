@@ -16,13 +16,15 @@ from arro3.core import Array, DataType, Table
 from arro3.io import write_parquet
 
 _OURS = ("request_id", "time", "version")
+#: A whole column without a gap: a code of `memoryview.cast` (`d` or `q`) and the numbers' bytes.
+Packed = tuple[str, bytes]
 
 
 class Entry(NamedTuple):
     """One answered request: `time_us` since 1970, typed columns, predictions by name.
 
     The row of a request that is `alone` comes as values, those of any other as columns. The writer
-    gets plain values and lists (`prediction_log.plain`).
+    gets plain values, lists and `Packed` columns (`prediction_log.plain`).
     """
 
     request_id: bytes
@@ -75,21 +77,25 @@ class SegmentWriter:
             "version": _array([self._version] * sum(n for _, n in repeated), "integer"),
         }
         for name, kind in self._raw.items():
-            values = [v for e in entries for v in _values(e, e.columns.get(name))]
+            found = [e.columns.get(name) for e in entries]
             if self._private.get(name) == "hash":
-                values = [None if v is None else self._hashed(v) for v in values]
-            columns[name] = _array(values, kind)
+                hashed = [self._hashed(value) for value in _values(entries, found)]
+                columns[name] = _array(hashed, kind)
+            else:
+                columns[name] = _column(entries, found, kind)
         for name, kind in self._predictions.items():
             if name not in columns:
-                values = [v for e in entries for v in _values(e, e.predictions[name])]
-                columns[name] = _array(values, kind)
+                found = [e.predictions[name] for e in entries]
+                columns[name] = _column(entries, found, kind)
         file = io.BytesIO()
         # Into memory first: arro3 panics where a disk is full, and a panic is no OSError.
         write_parquet(Table.from_pydict(columns), file, compression="zstd(1)")
         return file.getvalue()
 
-    def _hashed(self, value: str) -> str:
+    def _hashed(self, value: str | None) -> str | None:
         """The same for the same text, and not to be read back."""
+        if value is None:
+            return None
         return hashlib.blake2b(value.encode(), key=self._salt, digest_size=16).hexdigest()
 
 
@@ -99,11 +105,30 @@ def _kind(column: Mapping[str, Any]) -> str:
     return "text" if column["type"] == "key" else str(column["type"])
 
 
-def _values(entry: Entry, column: Any) -> Sequence[Any]:
-    """As many values as the entry has rows, None or NaN for missing."""
-    if entry.alone:
-        return (column,)
-    return [None] * entry.n_rows if column is None else column
+def _column(entries: Sequence[Entry], found: Sequence[Any], kind: str) -> Any:
+    """One column of a segment, from what each entry has of it."""
+    codes = {part[0] if _is_packed(part) else "" for part in found}
+    if len(codes) > 1 or codes == {""}:
+        return _array(_values(entries, found), kind)
+    numbers = memoryview(b"".join(part[1] for part in found)).cast(codes.pop())
+    return _typed(Array.from_buffer(numbers), kind)
+
+
+def _is_packed(part: Any) -> bool:
+    return type(part) is tuple
+
+
+def _values(entries: Sequence[Entry], found: Sequence[Any]) -> list[Any]:
+    """As many values as the entries have rows, None or NaN for missing."""
+    values: list[Any] = []
+    for entry, part in zip(entries, found, strict=True):
+        if entry.alone:
+            values.append(part)
+        elif part is None:
+            values += [None] * entry.n_rows
+        else:
+            values += memoryview(part[1]).cast(part[0]) if _is_packed(part) else part
+    return values
 
 
 def _array(values: Sequence[Any], kind: str) -> Any:
@@ -114,5 +139,16 @@ def _array(values: Sequence[Any], kind: str) -> Any:
         return Array(values, DataType.float64())
     if kind == "boolean":
         return Array([None if v is None else bool(v) for v in values], DataType.bool())
-    whole = Array([None if v is None else int(v) for v in values], DataType.int64())
-    return whole.cast(DataType.timestamp("us", tz="UTC")) if kind == "timestamp" else whole
+    return _typed(Array([None if v is None else int(v) for v in values], DataType.int64()), kind)
+
+
+def _typed(numbers: Any, kind: str) -> Any:
+    """An array of numbers in the type of its kind."""
+    return numbers if kind == "float" else numbers.cast(_TYPES[kind])
+
+
+_TYPES = {
+    "boolean": DataType.bool(),
+    "integer": DataType.int64(),
+    "timestamp": DataType.timestamp("us", tz="UTC"),
+}

@@ -18,6 +18,7 @@ import sys
 import types
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -35,6 +36,9 @@ ONE_ROW = "one_row.py"
 ONNX, SKOPS = "estimator.onnx", "estimator.skops"
 ESTIMATORS = (ONNX, SKOPS)
 MAX_FILE_BYTES = 2 * 2**30
+#: As many rows are worth a second thread.
+MANY_ROWS = 200
+MOST_THREADS = 8
 #: Where a type of the estimator may come from; the bundle's own builder is the one addition.
 TRUSTED_PACKAGES = ("sklearn", "numpy", "scipy")
 #: It calls only what is itself a type on the list; categories of HistGradientBoosting need it.
@@ -304,7 +308,9 @@ def _load_estimator(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> 
 class OnnxEstimator:
     """A graph of the input `matrix` and one output, `prediction` or `probabilities`.
 
-    One thread a prediction: handing a few rows to a pool costs more than predicting them.
+    Few rows are one thread's: handing them to another costs more than predicting them. Many are
+    shared by as many threads as `OMP_NUM_THREADS` says, each with a graph's run of its own; a row's
+    prediction does not depend on the others, so the answer is the same to the bit.
     """
 
     def __init__(self, content: bytes) -> None:
@@ -320,14 +326,32 @@ class OnnxEstimator:
             ).run
         except Exception as error:
             raise BundleRefused(f"{ONNX} is no graph that can be run: {error}") from error
+        self._threads = allowed_threads()
+        # Without threads until many rows come.
+        self._pool = ThreadPoolExecutor(max(1, self._threads - 1), thread_name_prefix="graph")
 
     def predict(self, matrix: Any) -> Any:
         """[n_rows] float32 of a regression."""
-        return self._run(["prediction"], {"matrix": matrix})[0].reshape(-1)
+        return self._answer("prediction", matrix).reshape(-1)
 
     def predict_proba(self, matrix: Any) -> Any:
         """[n_rows, n_classes] float32 of a classification."""
-        return self._run(["probabilities"], {"matrix": matrix})[0]
+        return self._answer("probabilities", matrix)
+
+    def _answer(self, name: str, matrix: Any) -> Any:
+        if self._threads == 1 or len(matrix) < MANY_ROWS:
+            return self._run([name], {"matrix": matrix})[0]
+        first, *others = np.array_split(matrix, self._threads)
+        later = [self._pool.submit(self._run, [name], {"matrix": part}) for part in others]
+        parts = [self._run([name], {"matrix": first})]
+        parts += [part.result() for part in later]
+        return np.concatenate([part[0] for part in parts])
+
+
+def allowed_threads() -> int:
+    """What `OMP_NUM_THREADS` says, as for the libraries that know it; 1 where it says nothing."""
+    said = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    return min(max(int(said), 1), MOST_THREADS) if said.isdigit() else 1
 
 
 def _load_skops(

@@ -19,7 +19,12 @@ from sklearn.preprocessing import StandardScaler
 from include.evergreen.adapters.onnx_models import NotConvertible, closed, to_onnx
 from include.evergreen.adapters.onnx_models.closed import why_not_closed
 from include.evergreen.adapters.onnx_models.trees import floor32
-from include.evergreen.model_code.predictor import OnnxEstimator, predictions
+from include.evergreen.model_code.predictor import (
+    MANY_ROWS,
+    OnnxEstimator,
+    allowed_threads,
+    predictions,
+)
 from include.evergreen.policy.parity import MOST, Parity, why_not_the_same
 from include.evergreen.stages.training import serving_format as formats
 from include.evergreen.stages.training.serving_format import compare
@@ -106,6 +111,38 @@ def test_a_classification_gives_the_same_shares(name, n_classes):
     parity = compare(ours, predictions(exported(estimator), matrix(1), labels))
     assert why_not_the_same(parity) == ""
     assert len(set(ours["prediction"].tolist())) == n_classes
+
+
+@pytest.mark.parametrize("name", ["boosting, categories", "forest", "ridge"])
+@pytest.mark.parametrize("n_rows", [MANY_ROWS - 1, MANY_ROWS, MANY_ROWS + 1, N_ROWS])
+def test_many_rows_are_shared_by_threads_and_come_out_the_same(name, n_rows, monkeypatch):
+    rows, target = fitted_on()
+    estimator = REGRESSIONS[name].fit(rows, target)
+    expected = exported(estimator).predict(matrix(1)[:n_rows])
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    sharing = exported(estimator)
+    runs = []
+    one_run = sharing._run
+    sharing._run = lambda names, given: runs.append(len(given["matrix"])) or one_run(names, given)
+    assert sharing.predict(matrix(1)[:n_rows]).tolist() == expected.tolist()
+    assert sum(runs) == n_rows
+    assert len(runs) == (1 if n_rows < MANY_ROWS else 3)
+
+
+def test_probabilities_of_many_rows_are_shared_by_threads_too(monkeypatch):
+    rows, target = fitted_on()
+    estimator = CLASSIFICATIONS["boosting"].fit(rows, np.digitize(target, [0, 5]))
+    expected = exported(estimator).predict_proba(matrix(1))
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert exported(estimator).predict_proba(matrix(1)).tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize(
+    ("said", "threads"), [("", 1), ("3", 3), ("4,2", 4), ("0", 1), ("many", 1), ("64", 8)]
+)
+def test_threads_are_as_many_as_the_service_is_told(said, threads, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", said)
+    assert allowed_threads() == threads
 
 
 def test_any_other_estimator_is_converted_by_skl2onnx():

@@ -1,5 +1,6 @@
 """Whatever becomes of the process that writes the log: answers go on, and every row is counted."""
 
+import io
 import os
 import signal
 import time
@@ -156,12 +157,56 @@ def test_a_share_of_the_requests_is_kept(order, predictor, rides) -> None:
     assert log.stats()["rows_waiting"] == 10
 
 
-def test_times_and_missing_numbers_of_columns_become_plain_values(predictor, rides) -> None:
+def test_columns_without_a_gap_are_handed_on_as_bytes_and_the_others_as_lists(
+    predictor, rides
+) -> None:
     entry = among_others(predictor, [{**rides.rows[1], "at": "2024-05-01T00:00:00Z"}])
-    plainly = Entry(*plain(entry))
-    assert plainly.columns["at"] == [1_714_521_600_000_000]
-    gone = entry._replace(columns={"at": np.array(["NaT"], dtype="datetime64[us]")})
-    assert Entry(*plain(gone)).columns["at"] == [None]
+    at = Entry(*plain(entry)).columns["at"]
+    assert at == ("q", np.array([1_714_521_600_000_000]).tobytes())
+    gone = {"at": np.array(["NaT"], "datetime64[us]"), "temperature": np.array([np.nan])}
+    handed_on = Entry(*plain(entry._replace(columns=gone))).columns
+    assert handed_on["at"] == [None]
+    assert np.isnan(handed_on["temperature"]).all()
+
+
+@pytest.mark.parametrize("gaps", [(), (0,), (1,), (0, 1, 2)])
+def test_segments_are_the_same_however_their_columns_were_handed_on(
+    order, predictor, rides, gaps
+) -> None:
+    """Of three entries, those in `gaps` have a column with one, and so come as lists."""
+    entries = [among_others(predictor, rides.rows[1:6]) for _ in range(3)]
+    for index in gaps:
+        columns = dict(entries[index].columns)
+        columns["temperature"] = np.array([1.5, np.nan, 2.5, 3.5, 4.5])
+        columns["at"] = np.array([0, "NaT", 2, 3, 4], dtype="datetime64[us]")
+        columns["holiday"] = np.array([1.0, 0.0, np.nan, 1.0, 1.0])
+        columns["humidity"] = np.array([np.nan, 1, 2, 3, 4])
+        entries[index] = entries[index]._replace(columns=columns)
+    writer = SegmentWriter(order.contract, 7, None)
+    handed_on = [Entry(*plain(entry)) for entry in entries]
+    kinds = {type(entry.columns["temperature"]) for entry in handed_on}
+    assert (tuple in kinds) == (len(gaps) < 3)
+    frame = pl.read_parquet(io.BytesIO(writer.content(handed_on)))
+    lists = [
+        entry._replace(
+            columns={name: as_list(values) for name, values in entry.columns.items()},
+            predictions={name: as_list(values) for name, values in entry.predictions.items()},
+        )
+        for entry in entries
+    ]
+    assert frame.equals(pl.read_parquet(io.BytesIO(writer.content(lists))))
+    expected = {"at": 1, "temperature": 1, "holiday": 1, "humidity": 1}
+    assert {name: frame[name].null_count() for name in expected} == {
+        name: times * len(gaps) for name, times in expected.items()
+    }
+
+
+def as_list(column) -> list:
+    if isinstance(column, list):
+        return column
+    if column.dtype.kind == "M":
+        return [None if np.isnat(v) else int(v.astype(np.int64)) for v in column]
+    return column.tolist()
 
 
 def test_a_private_column_is_hashed_or_left_out(order, predictor, rides) -> None:
