@@ -88,7 +88,9 @@ def _records(served: Served) -> Callable[[int], bytes]:
 
 
 def _ours(name: str, bundle: tuple[Path, str], served: Served, folder: Path) -> Side:
-    """Contract, features, metrics and prediction log on, as in production."""
+    """Contract, features, metrics and prediction log on, as in production with `cpus: 2`: the
+    peers take every core they find.
+    """
     spool = folder / f"spool-{bundle[0].name}"
     spool.mkdir()
     env = {
@@ -97,6 +99,7 @@ def _ours(name: str, bundle: tuple[Path, str], served: Served, folder: Path) -> 
         "EVERGREEN_MODEL": MODEL,
         "EVERGREEN_VERSION": "1",
         "EVERGREEN_SPOOL": str(spool),
+        "OMP_NUM_THREADS": "2",
     }
     return Side(
         name,
