@@ -1,8 +1,8 @@
 """The process that makes segments of what was served: `prediction_log` starts it and feeds it.
 
 Reads frames from standard input (four bytes of length, then the content): the order as JSON, then
-entries. Ends when its input does, after writing what it has. Says its counters on standard output,
-a line of JSON whenever they changed.
+one for each entry. Ends when its input does, after writing what it has. Says its counters on
+standard output, a line of JSON whenever they changed.
 """
 
 from __future__ import annotations
@@ -81,8 +81,7 @@ def main() -> int:
     spool.start()
     reporter = Reporter(spool)
     while content := frame(pipe):
-        for values in marshal.loads(content):  # noqa: S302 - from the process that started us
-            spool.offer(Entry(*values))
+        spool.offer(Entry(*marshal.loads(content)))  # noqa: S302 - from who started us
     spool.close()
     reporter.close()
     return 0

@@ -1,8 +1,9 @@
 """Keeps what was served without a cost to who asked: a second process makes the segments of it.
 
 Making Parquet holds the interpreter for milliseconds, longer than many answers take, so none of it
-happens in the process that answers. There `offer` appends to a bounded queue; a thread hands it on
-through a pipe in small pieces. What the writer cannot take (a full disk, a slow one, none at all)
+happens in the process that answers. There `offer` turns an answer into bytes, 3 µs of every answer
+instead of milliseconds of some, and appends them to a bounded queue; a thread hands them on through
+a pipe. What the writer cannot take (a full disk, a slow one, none at all)
 fills the queue, and then rows are dropped and counted. No answer ever waits for the log.
 """
 
@@ -20,7 +21,7 @@ import time
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from segments import Entry, Packed
@@ -29,8 +30,8 @@ from waiting import WaitingRows, rows_of
 log = logging.getLogger("evergreen.log")
 
 _TICK_S = 0.2
-#: As much is handed on at a time: the interpreter is held for a tenth of a millisecond.
-_PIECE_ROWS = 50
+#: As much is handed on at a time.
+_PIECE_ROWS = 500
 _RETRY_S = 5.0
 _COUNTED = ("rows_written", "rows_dropped", "segments", "failures")
 
@@ -50,6 +51,13 @@ class LogOrder:
     salt: str = ""
 
 
+class Sealed(NamedTuple):
+    """An answer as the pipe takes it: a frame of its own."""
+
+    frame: bytes
+    n_rows: int
+
+
 class PredictionLog:
     """The request log of one running service; a share of the requests, drawn one by one."""
 
@@ -60,7 +68,7 @@ class PredictionLog:
         self._share = share
         self._draw = random.random
         self._lock = threading.Lock()
-        self._waiting = WaitingRows(max_waiting_rows)
+        self._waiting: WaitingRows[Sealed] = WaitingRows(max_waiting_rows)
         self._sent = 0  # rows that this writer was given
         self._reported: Counter[str] = Counter()  # what this writer said
         self._counts: Counter[str] = Counter()  # our own, and of writers that ended
@@ -77,7 +85,11 @@ class PredictionLog:
         """Take an answer if there is room; drop and count it if not. Never waits, never raises."""
         if self._share < 1.0 and self._draw() >= self._share:
             return
-        self._waiting.offer(entry)
+        try:
+            self._waiting.offer(sealed(entry))
+        except ValueError as error:  # a value that is not plain: the log goes on without it
+            self._waiting.drop(entry.n_rows)
+            self._note(f"{entry.n_rows} rows cannot be handed on: {error}")
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Have written what waits; whatever is not by then is counted as dropped."""
@@ -117,17 +129,11 @@ class PredictionLog:
             except OSError as error:
                 self._failed(f"The writer does not start: {error}")
                 return
-            entries = self._waiting.take(_PIECE_ROWS, time.monotonic())
-            try:
-                frame = marshal.dumps([plain(entry) for entry in entries])
-            except ValueError as error:  # a value that is not plain: the log goes on without it
-                self._waiting.drop(rows_of(entries))
-                self._failed(f"{rows_of(entries)} rows cannot be handed on: {error}")
-                return
+            piece = self._waiting.take(_PIECE_ROWS, time.monotonic())
             with self._lock:
-                self._sent += rows_of(entries)
+                self._sent += rows_of(piece)
             try:
-                pipe.write(len(frame).to_bytes(4, "big") + frame)
+                pipe.write(b"".join(one.frame for one in piece))
                 pipe.flush()
             except OSError:
                 self._writer_is_gone()
@@ -178,9 +184,14 @@ class PredictionLog:
 
     def _failed(self, why: str) -> None:
         self._not_before = time.monotonic() + _RETRY_S
+        self._note(f"Nothing is kept of what is served for {_RETRY_S:g} s: {why}")
+
+    def _note(self, why: str) -> None:
+        """Remember it, and log what is new."""
         with self._lock:
-            self._last_error = why[:300]
-        log.warning("Nothing is kept of what is served for %g s: %s", _RETRY_S, why)
+            new, self._last_error = why[:300] != self._last_error, why[:300]
+        if new:
+            log.warning("%s", why)
 
     def _end_writer(self) -> None:
         """The writer writes what it has once its pipe is closed, says so, and ends."""
@@ -209,6 +220,16 @@ def _killed(writer: subprocess.Popen[bytes]) -> int:
     with contextlib.suppress(OSError):  # what is left in its buffer has no reader
         writer.stdin.close()
     return writer.wait()
+
+
+def sealed(entry: Entry) -> Sealed:
+    """The entry as a frame for the pipe.
+
+    Raises:
+        ValueError: it holds a value that is no plain one.
+    """
+    content = marshal.dumps(plain(entry))
+    return Sealed(len(content).to_bytes(4, "big") + content, entry.n_rows)
 
 
 def plain(entry: Entry) -> tuple[Any, ...]:

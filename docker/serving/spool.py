@@ -43,7 +43,7 @@ class Spool:
         self._segment_s = segment_s
         self._max_disk_bytes = max_disk_bytes
         self._lock = threading.Lock()
-        self._waiting = WaitingRows(max_waiting_rows)
+        self._waiting: WaitingRows[Entry] = WaitingRows(max_waiting_rows)
         self._not_before = 0.0
         # Names stay unique over restarts, also of two services that share a clock tick.
         self._token = secrets.token_hex(4)

@@ -1,4 +1,4 @@
-"""Answers that wait to be written: a queue that never makes anybody wait, and never grows."""
+"""Answers that wait for the next who takes them: a queue without waiting, of bounded size."""
 
 from __future__ import annotations
 
@@ -6,22 +6,31 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from typing import Generic, Protocol, TypeVar
 
-from segments import Entry
+
+class Rows(Protocol):
+    """An answer to a request of so many rows."""
+
+    @property
+    def n_rows(self) -> int: ...
 
 
-class WaitingRows:
+R = TypeVar("R", bound=Rows)
+
+
+class WaitingRows(Generic[R]):
     """At most so many rows, for any number of threads; what does not fit is dropped and counted."""
 
     def __init__(self, most_rows: int) -> None:
         self._most_rows = most_rows
         self._lock = threading.Lock()
-        self._entries: deque[Entry] = deque()
+        self._entries: deque[R] = deque()
         self._since = 0.0
         self.rows = 0
         self.dropped = 0
 
-    def offer(self, entry: Entry) -> None:
+    def offer(self, entry: R) -> None:
         """Take an answer if there is room; drop and count it if not. Never waits, never raises."""
         with self._lock:
             if self.rows + entry.n_rows > self._most_rows:
@@ -36,10 +45,10 @@ class WaitingRows:
         """How long ago the first of them came, or some were last taken."""
         return now - self._since
 
-    def take(self, rows: int, now: float) -> list[Entry]:
+    def take(self, rows: int, now: float) -> list[R]:
         """The oldest, until they hold so many rows or none is left."""
         with self._lock:
-            entries: list[Entry] = []
+            entries: list[R] = []
             taken = 0
             while self._entries and taken < rows:
                 entries.append(self._entries.popleft())
@@ -48,7 +57,7 @@ class WaitingRows:
             self._since = now
             return entries
 
-    def put_back(self, entries: Sequence[Entry]) -> None:
+    def put_back(self, entries: Sequence[R]) -> None:
         """For another try, before all others; new ones are dropped while there is no room."""
         with self._lock:
             self._entries.extendleft(reversed(entries))
@@ -66,5 +75,5 @@ class WaitingRows:
             self.rows = 0
 
 
-def rows_of(entries: Sequence[Entry]) -> int:
+def rows_of(entries: Sequence[Rows]) -> int:
     return sum(entry.n_rows for entry in entries)
