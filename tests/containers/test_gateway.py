@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -53,11 +54,6 @@ def runtime(engine: Any, tmp_path: Any) -> Iterator[DockerRuntime]:
     remove_all(found)
 
 
-@pytest.fixture
-def published(runtime: DockerRuntime, built: list[BuiltImage]) -> RunningService:
-    return runtime.publish(start(runtime, built[0]))
-
-
 @pytest.fixture(scope="module")
 def built(engine: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[BuiltImage]]:
     """Images of versions 1 and 2."""
@@ -75,6 +71,23 @@ def built(engine: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[lis
     yield found
     for image in found:
         engine.remove_image(image.reference, force=True)
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A gateway and one published service, for tests that only ask."""
+
+    runtime: DockerRuntime
+    service: RunningService
+
+
+@pytest.fixture(scope="module")
+def shared(
+    engine: Any, built: list[BuiltImage], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Shared]:
+    found = runtime_at(engine, tmp_path_factory.mktemp("shared") / "home")
+    yield Shared(found, found.publish(start(found, built[0])))
+    remove_all(found)
 
 
 def start(
@@ -262,9 +275,9 @@ def test_an_image_that_moved_shuts_nobodys_door(
     ],
 )
 def test_a_page_of_another_site_may_not_ask(
-    published: RunningService, headers: dict[str, str], status: int
+    shared: Shared, headers: dict[str, str], status: int
 ) -> None:
-    answer = requests.get(f"{published.endpoint}/ping", headers=headers, timeout=5)
+    answer = requests.get(f"{shared.service.endpoint}/ping", headers=headers, timeout=5)
     assert answer.status_code == status
     if status == 403:
         assert answer.json()["error_code"] == "FORBIDDEN"
@@ -273,18 +286,17 @@ def test_a_page_of_another_site_may_not_ask(
 @pytest.mark.parametrize(
     "path", ["/~candidate/version", "/%7Ecandidate/version", "//~candidate/version", "/~candidate"]
 )
-def test_only_who_proves_a_candidate_is_sent_to_it(published: RunningService, path: str) -> None:
-    assert requests.get(published.endpoint + path, timeout=5).status_code == 404
-    found = version_at(f"{published.endpoint}/~candidate")
+def test_only_who_proves_a_candidate_is_sent_to_it(shared: Shared, path: str) -> None:
+    assert requests.get(shared.service.endpoint + path, timeout=5).status_code == 404
+    found = version_at(f"{shared.service.endpoint}/~candidate")
     assert found == "1", "the same with the header of who proves it"
 
 
-def test_a_service_is_no_client_of_the_gateway(
-    engine: Any, runtime: DockerRuntime, published: RunningService
-) -> None:
+def test_a_service_is_no_client_of_the_gateway(engine: Any, shared: Shared) -> None:
     """Not of its own model's address, and not of another's."""
-    found = engine.inspect_container(runtime._gateway.name)["NetworkSettings"]["Networks"]
-    inside = found[runtime._gateway.networks.inside_name]["IPAddress"]
+    gateways = shared.runtime._gateway
+    found = engine.inspect_container(gateways.name)["NetworkSettings"]["Networks"]
+    inside = found[gateways.networks.inside_name]["IPAddress"]
     script = f"""
 import urllib.request
 for port in (8001, 8002):
@@ -293,11 +305,11 @@ for port in (8001, 8002):
     except OSError as error:
         print(type(error).__name__)
 """
-    made = engine.exec_create(published.service_id, ["/opt/serving/bin/python", "-c", script])
+    made = engine.exec_create(shared.service.service_id, ["/opt/serving/bin/python", "-c", script])
     said = engine.exec_start(made["Id"]).decode().split()
     assert len(said) == 2
     assert not any(word.isdigit() for word in said), "no HTTP answer, not even a refusal"
-    assert requests.get(f"{published.endpoint}/ping", timeout=5).status_code == 200
+    assert requests.get(f"{shared.service.endpoint}/ping", timeout=5).status_code == 200
 
 
 def test_a_gateway_that_was_killed_comes_back_by_itself_and_knows_who_answers(
@@ -344,9 +356,9 @@ def test_containers_that_come_back_at_each_others_addresses_are_told_apart(
 
 
 def test_the_gateway_is_hardened_and_bound_to_this_machine_alone(
-    runtime: DockerRuntime, built: list[BuiltImage], engine: Any
+    shared: Shared, engine: Any
 ) -> None:
-    service = runtime.publish(start(runtime, built[0]))
+    runtime, service = shared.runtime, shared.service
     found = engine.inspect_container(runtime._gateway.name)
     host = found["HostConfig"]
     assert host["ReadonlyRootfs"] is True
@@ -372,9 +384,9 @@ def test_the_gateway_is_hardened_and_bound_to_this_machine_alone(
 
 
 def test_public_clients_need_no_more_than_host_and_port(
-    runtime: DockerRuntime, built: list[BuiltImage]
+    shared: Shared,
 ) -> None:
-    service = runtime.publish(start(runtime, built[0]))
+    service = shared.service
     address = urlsplit(service.endpoint)
     assert (address.hostname, address.path) == ("127.0.0.1", "")
     mlflows = ScoringServerClient("127.0.0.1", address.port)
@@ -402,9 +414,9 @@ def tensor(named: tuple[str, Any], about: dict[str, Any]) -> triton.InferInput:
 
 
 def test_a_body_that_no_spec_allows_is_refused_by_the_gateway_itself(
-    runtime: DockerRuntime, built: list[BuiltImage]
+    shared: Shared,
 ) -> None:
-    address = urlsplit(runtime.publish(start(runtime, built[0])).endpoint)
+    address = urlsplit(shared.service.endpoint)
     connection = http.client.HTTPConnection("127.0.0.1", address.port, timeout=5)
     with contextlib.closing(connection):
         connection.putrequest("POST", "/invocations")
