@@ -1,5 +1,6 @@
 """The embedded stack on real processes: up twice, every part killed, its watcher killed, down."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -32,13 +33,15 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     installation = settings.load(
         {"EVERGREEN_HOME": str(tmp_path_factory.mktemp("stack") / ".evergreen")}
     )
-    with socket.socket() as taken:  # somebody else has Airflow's usual port, if it is free at all
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            taken.bind(("127.0.0.1", 8080))
-            taken.listen()
-        except OSError:
-            pass
+    # Somebody else has the usual ports, if they are free at all: who starts a stack while a part
+    # of this one is dead takes those, and not the dead part's.
+    with contextlib.ExitStack() as stack:
+        for port in (8080, 5000):
+            taken = stack.enter_context(socket.socket())
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with contextlib.suppress(OSError):
+                taken.bind(("127.0.0.1", port))
+                taken.listen()
         up(installation, _say)
     yield installation
     clean(installation, _say)
