@@ -106,8 +106,10 @@ class Routes:
         for place in self._places_with(host):
             try:
                 self._settle(place.without(host))
-            except (Unavailable, OSError) as error:
-                log.warning("%s is not withdrawn from the gateway: %s", host, error)
+            except Unavailable as error:
+                log.info("%s is withdrawn from the gateway's files only: %s", host, error)
+            except OSError as error:  # a full disk does not keep a service from being removed
+                log.warning("The gateway still knows %s, which goes: %s", host, error)
 
     def _as_it_is(self, model: str, environment: str) -> Place:
         place = self.open_place(model, environment)
