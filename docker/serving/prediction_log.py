@@ -1,10 +1,10 @@
 """Keeps what was served without a cost to who asked: a second process makes the segments of it.
 
 Making Parquet holds the interpreter for milliseconds, longer than many answers take, so none of it
-happens in the process that answers. There `offer` turns an answer into bytes, 3 µs of every answer
-instead of milliseconds of some, and appends them to a bounded queue; a thread hands them on through
-a pipe. What the writer cannot take (a full disk, a slow one, none at all)
-fills the queue, and then rows are dropped and counted. No answer ever waits for the log.
+happens in the process that answers. There `offer` turns an answer into bytes, a few µs of every
+answer instead of milliseconds of some, and appends them to a bounded queue; a thread hands them on
+through a pipe. What the writer cannot take (a full disk, a slow one, none at all) fills the queue,
+and then rows are dropped and counted. No answer ever waits for the log.
 """
 
 from __future__ import annotations
@@ -151,9 +151,8 @@ class PredictionLog:
             )
             self._writer = writer
             threading.Thread(target=self._listen, args=(writer,), daemon=True).start()
-            order = json.dumps(asdict(self._order)).encode()
             assert writer.stdin is not None
-            writer.stdin.write(len(order).to_bytes(4, "big") + order)
+            writer.stdin.write(framed(json.dumps(asdict(self._order)).encode()))
         assert writer.stdin is not None
         return writer.stdin
 
@@ -228,8 +227,12 @@ def sealed(entry: Entry) -> Sealed:
     Raises:
         ValueError: it holds a value that is no plain one.
     """
-    content = marshal.dumps(plain(entry))
-    return Sealed(len(content).to_bytes(4, "big") + content, entry.n_rows)
+    return Sealed(framed(marshal.dumps(plain(entry))), entry.n_rows)
+
+
+def framed(content: bytes) -> bytes:
+    """As `log_writer.frame` reads it."""
+    return len(content).to_bytes(4, "big") + content
 
 
 def plain(entry: Entry) -> tuple[Any, ...]:

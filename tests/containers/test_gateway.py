@@ -35,7 +35,7 @@ from include.evergreen.contracts import BuiltImage, RunningService
 from include.evergreen.effects import FailpointReached
 from include.evergreen.errors import EvergreenError, Unavailable
 from include.evergreen.spec import ModelSpec
-from include.evergreen.stages.deploy.service_probe import PROBE_HEADER
+from include.evergreen.stages.deploy.service_probe import PROBE_HEADERS
 from tests.containers.conftest import SPEC, remove_all, write_bundle
 
 ROW = {"at": "2024-05-01T08:00:00+00:00", "temperature": 12.5, "weather": "mist"}
@@ -104,7 +104,7 @@ def start(
 def version_at(endpoint: str) -> str:
     """The version that answers at an address; '' where none does."""
     with contextlib.suppress(requests.RequestException):
-        answer = requests.get(f"{endpoint}/version", headers=PROBE_HEADER, timeout=5)
+        answer = requests.get(f"{endpoint}/version", headers=PROBE_HEADERS, timeout=5)
         if answer.ok:
             assert answer.headers["X-Model-Version"] == answer.json()["version"]
             return str(answer.json()["version"])

@@ -5,6 +5,7 @@
 
 from include.evergreen.adapters.runtime.choice import open_runtime, runtime_of
 from include.evergreen.adapters.runtime.interface import (
+    PROBE_HEADER,
     Limits,
     Runtime,
     ServiceOrder,
@@ -14,6 +15,7 @@ from include.evergreen.adapters.runtime.interface import (
 )
 
 __all__ = [
+    "PROBE_HEADER",
     "Limits",
     "Runtime",
     "ServiceOrder",

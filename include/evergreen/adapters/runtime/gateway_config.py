@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from include.evergreen.adapters.runtime.container_config import PORT
+from include.evergreen.adapters.runtime.interface import PROBE_HEADER
 from include.evergreen.effects import read
 
 PLACES = 16  # published ports cannot be added later, and each costs the engine a process
@@ -23,8 +24,6 @@ FIRST_PORT = 8001  # inside the container; place n listens on FIRST_PORT + n - 1
 FULL_WEIGHT = 100
 CONFIG_DIR, RUN_DIR = "/etc/evergreen-gateway", "/run/evergreen-gateway"
 SOCKET = "admin.sock"
-#: Who proves a candidate sends it; a page in a browser cannot without asking first.
-PROBE_HEADER = "x-evergreen-probe"
 _INSIDE = "SERVICES"
 _MAX_CONNECTIONS = 500  # of one place, so that no model takes the gateway from the others
 _NOBODY = "localhost"  # a server needs a name; one that is disabled is never asked
@@ -191,6 +190,7 @@ frontend {name}
     http-request deny if {{ req.hdr(sec-fetch-site) -m str cross-site }}
     http-request deny if from_a_page !for_this_machine
     http-request deny deny_status 413 if {{ req.body_size gt {_MAX_BODY_BYTES} }}
+    # A page in a browser cannot send it without asking first.
     acl from_a_prover req.hdr({PROBE_HEADER}) -m found
     use_backend {name}-{_TRIED} if from_a_prover {{ path_beg {CANDIDATE_PATH}/ }}
     default_backend {name}-{_LIVE}

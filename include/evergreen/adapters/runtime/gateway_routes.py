@@ -75,8 +75,8 @@ class Routes:
             Unavailable: it does not answer, and requests are sent to somebody else.
         """
         place = self._as_it_is(model, environment)
-        others = [s for s in place.slots.values() if s.weight and s.host != host]
-        others = [s for s in others if place.slot_of(s.host)]
+        live = [place.slots[name] for name in SLOTS if name in place.slots]
+        others = any(server.weight and server.host != host for server in live)
         place = place.beside(host)
         self._settle(place)
         slot = str(place.slot_of(host))

@@ -20,6 +20,9 @@ ServiceState = Literal["running", "stopped", "gone"]
 
 #: The label, and the key in a process's record, under which an installation finds its own.
 INSTALLATION = "evergreen.installation"
+#: Who proves a service sends it with every request: it is answered as any other and is no traffic,
+#: and it is what opens the way to a candidate.
+PROBE_HEADER = "X-Evergreen-Probe"
 
 
 @dataclass(frozen=True)

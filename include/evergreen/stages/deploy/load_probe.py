@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from include.evergreen.policy.verification import LoadResult
-from include.evergreen.stages.deploy.service_probe import PROBE_HEADER
+from include.evergreen.stages.deploy.service_probe import PROBE_HEADERS
 
 WARM_UP_S = 0.3  # first requests fill caches and thread pools; they are answered, not counted
 _TIMEOUT_S = 10.0
@@ -68,7 +68,7 @@ class _Client:
         connection.close()
 
     def _ask(self, connection: http.client.HTTPConnection, path: str) -> bool:
-        headers = {"Content-Type": "application/json", **PROBE_HEADER}
+        headers = {"Content-Type": "application/json", **PROBE_HEADERS}
         try:
             connection.request("POST", path, self.body, headers)
             answer = connection.getresponse()

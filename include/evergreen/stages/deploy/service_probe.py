@@ -7,8 +7,9 @@ from typing import Any, Self
 
 import requests
 
-#: Requests with this header are answered as any other and kept out of the request spool.
-PROBE_HEADER = {"X-Evergreen-Probe": "1"}
+from include.evergreen.adapters.runtime import PROBE_HEADER
+
+PROBE_HEADERS = {PROBE_HEADER: "1"}
 TIMEOUT_S = 10.0
 
 
@@ -19,7 +20,7 @@ class ServiceProbe:
         self._endpoint = endpoint
         self._session = requests.Session()
         self._session.trust_env = False  # a proxy of this machine has no business on 127.0.0.1
-        self._session.headers.update(PROBE_HEADER)
+        self._session.headers.update(PROBE_HEADERS)
 
     def __enter__(self) -> Self:
         return self
