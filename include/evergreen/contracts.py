@@ -15,6 +15,22 @@ from typing import Any, Literal, Self
 Task = Literal["regression", "binary", "multiclass"]
 RequestReason = Literal["new_data", "drift", "schedule", "manual"]
 Part = Literal["train", "validation", "holdout", "fitting"]
+#: Every gate of the judge, in the order in which they are told.
+GateName = Literal[
+    "champion",
+    "baseline",
+    "floors",
+    "slices",
+    "fairness",
+    "calibration",
+    "stability",
+    "behaviour",
+    "leakage",
+    "overfitting",
+    "size",
+    "latency",
+]
+GateMode = Literal["block", "warn", "off"]
 
 
 class Fact:
@@ -194,6 +210,28 @@ class Score(Fact):
 
 
 @dataclass(frozen=True)
+class GateResult(Fact):
+    """What one gate of the judge saw of a challenger, against what the spec requires.
+
+    `verdict`: `off` was not computed; `not_applicable` had nothing to look at (a first model has
+    no champion, a spec without slices no slices), and `seen` says what was missing. `evidence` is
+    small JSON, a few kB at most: the rows of a table, the points of a curve, for the model card.
+    """
+
+    name: GateName
+    mode: GateMode
+    verdict: Literal["passed", "failed", "off", "not_applicable"]
+    seen: str
+    required: str
+    evidence: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def blocks(self) -> bool:
+        """Whether the challenger loses by this gate."""
+        return self.mode == "block" and self.verdict == "failed"
+
+
+@dataclass(frozen=True)
 class Judgement(Fact):
     """The judge's word. Only `won` registers; `lost` and `not_yet` are results, not failures."""
 
@@ -205,6 +243,7 @@ class Judgement(Fact):
     baseline: Score | None = None
     required_improvement: float = 0.0
     improvement: float | None = None
+    gates: tuple[GateResult, ...] = ()
 
 
 @dataclass(frozen=True)

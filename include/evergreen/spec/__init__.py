@@ -1,5 +1,7 @@
 """The model spec: what a model's YAML may say, and the only code that reads it. Light to import."""
 
+from include.evergreen.spec.base import ColumnName, Name, Section
+from include.evergreen.spec.gates import Behaviour, Fairness, Gates, Slice
 from include.evergreen.spec.loading import LoadedSpecs, Refusal
 from include.evergreen.spec.model import ModelSpec, load_spec, load_specs
 from include.evergreen.spec.sections import (
@@ -7,24 +9,21 @@ from include.evergreen.spec.sections import (
     Budget,
     CalendarPart,
     Column,
-    ColumnName,
     Data,
     Deployment,
     Features,
     FileLimits,
-    Gates,
     Holdout,
     Labels,
     Monitoring,
-    Name,
     Ratio,
     Retrain,
-    Section,
     ServiceLevels,
     Training,
 )
 
 __all__ = [
+    "Behaviour",
     "Bins",
     "Budget",
     "CalendarPart",
@@ -32,6 +31,7 @@ __all__ = [
     "ColumnName",
     "Data",
     "Deployment",
+    "Fairness",
     "Features",
     "FileLimits",
     "Gates",
@@ -46,6 +46,7 @@ __all__ = [
     "Retrain",
     "Section",
     "ServiceLevels",
+    "Slice",
     "Training",
     "load_spec",
     "load_specs",

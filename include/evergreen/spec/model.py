@@ -16,6 +16,8 @@ from pydantic import Field, model_validator
 
 from include.evergreen.contracts import Task
 from include.evergreen.settings import Settings
+from include.evergreen.spec.base import Name, Section
+from include.evergreen.spec.gates import Gates
 from include.evergreen.spec.loading import LoadedSpecs, read_spec, read_specs
 from include.evergreen.spec.locations import resolve_location
 from include.evergreen.spec.problems import RuleBroken
@@ -25,11 +27,8 @@ from include.evergreen.spec.sections import (
     Data,
     Deployment,
     Features,
-    Gates,
     Monitoring,
-    Name,
     Retrain,
-    Section,
     Training,
 )
 

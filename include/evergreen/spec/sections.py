@@ -6,13 +6,12 @@ What one field may hold stands here; what fields may hold together stands in `ru
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
+from pydantic import Field, StrictInt, StrictStr
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
-ColumnName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f]+$")]
-Share = Annotated[float, Field(ge=0, le=1)]
+from include.evergreen.spec.base import ColumnName, Name, Section, Share
+
 CalendarPart = Literal[
     "hour",
     "weekday",
@@ -24,12 +23,6 @@ CalendarPart = Literal[
     "holiday",
     "days_since_start",
 ]
-
-
-class Section(BaseModel):
-    """Base of every section: frozen, and closed to unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Column(Section):
@@ -120,8 +113,8 @@ class Features(Section):
         default=True, description="Linear models get sine and cosine of periodic parts."
     )
     holidays: tuple[dt.date, ...] = ()
-    ratios: dict[Name, Ratio] = {}
-    bins: dict[Name, Bins] = {}
+    ratios: dict[Name, Ratio] = Field(default={})
+    bins: dict[Name, Bins] = Field(default={})
 
 
 class Budget(Section):
@@ -155,19 +148,6 @@ class Training(Section):
     min_rows: int = Field(default=200, ge=20)
     refit: bool = True
     seed: int = 7
-
-
-class Gates(Section):
-    """What a challenger must show before it is registered."""
-
-    min_improvement: float = Field(
-        default=0.01,
-        gt=0,
-        le=1,
-        description="Relative to the champion's metric: 0.01 asks for 1% better.",
-    )
-    min_baseline_improvement: float = Field(default=0.01, gt=0, le=1)
-    naive_baseline: Literal["mean", "majority", "last_value"] | None = None
 
 
 class DriftWindows(Section):

@@ -1,0 +1,1 @@
+"""The judge's gates: one module each that measures; what the numbers mean is `policy.gates`."""
