@@ -15,19 +15,20 @@ from include.evergreen.contracts import Judgement, Score
 #: Relative to a score near zero every difference is large: the champion's score counts at
 #: least as this share of the baseline's.
 FLOOR_SHARE = 0.01
-#: Scores of which more is better end at 1, and near zero (an R² of 0.001) say next to nothing:
-#: they count at least as this much.
+#: Scores that end at 1 say next to nothing near zero (an R² of 0.001): they count at least as this
+#: much. Errors do not end at 1, and neither do scikit-learn's negated ones.
 GAIN_FLOOR = 0.1
 _ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
 class JudgingRules:
-    """The gates of the spec, and which way the metric improves."""
+    """The gates of the spec, which way the metric improves, and whether it ends at 1."""
 
     greater_is_better: bool
     min_improvement: float
     min_baseline_improvement: float
+    ends_at_one: bool = True
 
 
 def improvement_over(challenger: Score, other: Score, floor: float, rules: JudgingRules) -> float:
@@ -72,7 +73,7 @@ def judge(
     problem = _not_comparable(challenger=challenger, champion=champion, baseline=baseline)
     if problem:
         return say("lost", problem)
-    floor = GAIN_FLOOR if rules.greater_is_better else 0.0
+    floor = GAIN_FLOOR if rules.greater_is_better and rules.ends_at_one else 0.0
     improvement = improvement_over(challenger, baseline, floor, rules)
     required = rules.min_baseline_improvement
     gates = [_gate("the naive baseline", challenger, baseline, improvement, required)]

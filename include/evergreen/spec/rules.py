@@ -8,7 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from include.evergreen.contracts import Task
-from include.evergreen.policy.metrics import CLASSIFICATION, METRICS, metrics_for
+from include.evergreen.policy.metrics import (
+    CLASSIFICATION,
+    KNOWN,
+    NO_JUDGES,
+    metrics_for,
+    scorers_for,
+)
 from include.evergreen.spec.cron import MINUTE_S, cron_problem
 from include.evergreen.spec.document import Location
 from include.evergreen.spec.problems import Problem, hint
@@ -101,20 +107,24 @@ def _numeric(at: Location, name: str, numeric: Sequence[str]) -> Iterator[Proble
 
 def _training(spec: ModelSpec) -> Iterator[Problem]:
     training, at = spec.training, "training"
-    allowed = metrics_for(spec.task)
-    if training.metric not in METRICS:
-        yield Problem(
-            (at, "metric"),
-            f"{training.metric[:60]!r} is not known; {spec.task}: {', '.join(allowed)}."
-            f"{hint(training.metric, allowed)}",
-        )
-    elif training.metric not in allowed:
-        yield Problem(
-            (at, "metric"),
-            f"{training.metric!r} does not fit {spec.task}; use {', '.join(allowed)}",
-        )
+    yield from _metric((at, "metric"), training.metric, spec.task)
     if training.holdout.days is not None and spec.data.time is None:
         yield Problem((at, "holdout", "days"), "needs data.time; use share without a time column")
+
+
+def _metric(at: Location, name: str, task: Task) -> Iterator[Problem]:
+    """A metric has to be known, computable from predictions, and of the task."""
+    ours, scorers = ", ".join(metrics_for(task)), scorers_for(task)
+    if name in NO_JUDGES:
+        yield Problem(at, f"{name!r} judges no model: {NO_JUDGES[name]}; use {ours}")
+    elif name not in KNOWN:
+        yield Problem(
+            at,
+            f"{name[:60]!r} is not known; {task}: {ours}, or a scorer of scikit-learn, such as "
+            f"{scorers[0]}.{hint(name, [*metrics_for(task), *scorers])}",
+        )
+    elif task not in KNOWN[name].tasks:
+        yield Problem(at, f"{name!r} does not fit {task}; use {ours}")
 
 
 def _estimators(spec: ModelSpec) -> Iterator[Problem]:
@@ -144,6 +154,8 @@ def _gates(spec: ModelSpec) -> Iterator[Problem]:
         yield Problem(("gates", "naive_baseline"), f"{baseline!r} does not fit {spec.task}")
     if baseline == "last_value" and spec.data.time is None:
         yield Problem(("gates", "naive_baseline"), "'last_value' needs data.time")
+    for name in spec.gates.floors:
+        yield from _metric(("gates", "floors", name), name, spec.task)
 
 
 def _retrain(spec: ModelSpec) -> Iterator[Problem]:

@@ -141,7 +141,11 @@ class Training(Section):
     estimators: tuple[str, ...] = Field(
         default=("hist_gradient_boosting",), min_length=1, max_length=10
     )
-    metric: str
+    metric: str = Field(
+        description="What a trial and a challenger are judged by: rmse, mae, mape, r2; accuracy, "
+        "balanced_accuracy, log_loss, roc_auc, brier, f1, average_precision, macro_f1; or a scorer "
+        "of scikit-learn by name. It has to fit the task."
+    )
     budget: Budget = Budget()
     holdout: Holdout = Holdout()
     folds: int = Field(default=3, ge=2, le=20)

@@ -1,5 +1,6 @@
 """Only a clear win registers."""
 
+import dataclasses
 import math
 
 import pytest
@@ -86,3 +87,13 @@ def test_a_loss_names_both_scores_and_the_margin():
     assert judged.reason == (
         "0.50% better than champion v2 (rmse 99.5 against 100), but required 1.00%"
     )
+
+
+def test_a_negated_error_is_judged_as_the_error_is():
+    of_errors = dataclasses.replace(rules(greater=False), min_improvement=0.01)
+    negated = dataclasses.replace(of_errors, greater_is_better=True, ends_at_one=False)
+    for challenger, champion in ((0.0098, 0.01), (0.00995, 0.01), (0.011, 0.01), (0.0, 0.01)):
+        error = judge(score(challenger), score(champion), score(0.05), of_errors, 3)
+        scorer = judge(score(-challenger), score(-champion), score(-0.05), negated, 3)
+        assert scorer.verdict == error.verdict
+        assert scorer.improvement == pytest.approx(error.improvement)

@@ -21,6 +21,9 @@ training: {metric: roc_auc}
     ("seen", "written", "expected"),
     [
         ("metric: rmse", "metric: roc_auc", "training.metric: 'roc_auc' does not fit regression"),
+        ("metric: rmse", "metric: median_absolute_error", "mean 'neg_median_absolute_error'?"),
+        ("metric: rmse", "metric: recall_macro", "'recall_macro' does not fit regression; use rms"),
+        ("metric: rmse", "metric: rand_score", "'rand_score' judges no model: it compares two way"),
         ("metric: rmse", "metric: rsme", "Did you mean 'rmse'?"),
         ("target: count", "target: cuont", "'cuont' is not in data.columns. Did you mean 'count'?"),
         ("time: at", "time: count", "data.time: 'count' is the target"),
@@ -79,6 +82,9 @@ def test_a_broken_rule_is_named(valid, refusal, seen, written, expected):
         ),
         ("gates: {naive_baseline: majority}", "'majority' does not fit regression"),
         ("gates: {min_improvement: 0}", "greater than 0"),
+        ("gates: {floors: {r2: 0.5, roc_auc: 0.7}}", "gates.floors.roc_auc: 'roc_auc' does not"),
+        ("gates: {floors: {maee: 5}}", "gates.floors.maee: 'maee' is not known; regression: rmse"),
+        ("gates: {floors: {explained_varianse: 1}}", "Did you mean 'explained_variance'?"),
         ("monitoring: {ignore: [humidty]}", "'humidty' is no column. Did you mean 'humidity'?"),
     ],
 )
@@ -159,3 +165,11 @@ def test_only_features_are_private_and_only_texts_are_hashed(
         assert load_spec(write(text)).deployment.prediction_log.share == 0.5
     else:
         assert expected in refusal(text)
+
+
+@pytest.mark.parametrize("metric", ["mae", "neg_median_absolute_error", "explained_variance"])
+def test_a_scorer_of_scikit_learn_is_a_metric_and_a_floor(valid, write, metric):
+    text = valid.replace("metric: rmse", f"metric: {metric}")
+    spec = load_spec(write(f"{text}gates: {{floors: {{{metric}: -3.5}}}}\n"))
+    assert spec.training.metric == metric
+    assert spec.gates.floors == {metric: -3.5}

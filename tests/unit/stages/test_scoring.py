@@ -1,11 +1,14 @@
 """Every metric of the table is computed, and what is undefined is NaN."""
 
+import logging
 import math
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression, PoissonRegressor
+from sklearn.metrics import get_scorer, get_scorer_names
 
-from include.evergreen.policy.metrics import METRICS, metrics_for
+from include.evergreen.policy.metrics import KNOWN, METRICS, metrics_for, scorers_for
 from include.evergreen.stages.training.scoring import score, scores
 
 TRUTH = np.array([3.0, 5.0, 8.0])
@@ -95,3 +98,90 @@ def test_all_metrics_of_a_task_that_are_defined_are_given():
 def test_a_label_outside_the_contract_is_an_error_that_names_it():
     with pytest.raises(ValueError, match="1 labels are no class of the contract: 'maybe'"):
         score("accuracy", np.array(["maybe"], dtype=object), binary([0.1]), CLASSES)
+
+
+def drawn(task, n=300):
+    """A model of scikit-learn's own, its rows and targets, and the same as a prediction of ours.
+
+    The labels are not in the order of the alphabet, and the classes of the contract are.
+    """
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(n, 3))
+    if task == "regression":
+        target = rng.poisson(np.exp(0.5 * rows[:, 0] + 1)) + 1.0
+        model = PoissonRegressor().fit(rows, target)
+        return model, rows, target, target, {"prediction": model.predict(rows)}, ()
+    names = np.array(["zeta", "alpha", "mid"], dtype=object)[: 2 if task == "binary" else 3]
+    ranks = (rows[:, 0] + rng.normal(size=n)).argsort().argsort()
+    codes = ranks * len(names) // n
+    model = LogisticRegression().fit(rows, codes)
+    shares = model.predict_proba(rows).astype(np.float32)
+    answer = {"prediction": names[model.predict(rows)]}
+    answer |= {f"probability_{name}": shares[:, i] for i, name in enumerate(names)}
+    return model, rows, codes, names[codes], answer, tuple(names)
+
+
+@pytest.mark.parametrize("task", ["regression", "binary", "multiclass"])
+def test_a_scorer_says_what_scikit_learns_own_says_of_the_model(task):
+    model, rows, target, truth, answer, classes = drawn(task)
+    named = [name for name, metric in KNOWN.items() if task in metric.tasks]
+    shared = [name for name in named if name in get_scorer_names()]
+    assert len(shared) > 10
+    expected = {name: get_scorer(name)(model, rows, target) for name in shared}
+    found = {name: score(name, truth, answer, classes) for name in shared}
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("task", ["regression", "binary", "multiclass"])
+def test_a_scorer_has_a_baseline_to_beat(task):
+    *_, truth, answer, classes = drawn(task)
+    n, first = len(truth), truth[0]
+    naive = {"prediction": np.full(n, np.mean(truth) if task == "regression" else first)}
+    naive |= {f"probability_{name}": np.full(n, float(name == first)) for name in classes}
+    for metric in scorers_for(task):
+        assert score(metric, truth, naive, classes) < score(metric, truth, answer, classes), metric
+
+
+@pytest.mark.parametrize(
+    ("metric", "sign"),
+    [("neg_mean_gamma_deviance", -1), ("neg_mean_poisson_deviance", -1)],
+)
+def test_a_scorer_that_raises_has_no_score_and_says_why(metric, sign, caplog):
+    with caplog.at_level(logging.WARNING):
+        assert math.isnan(score(metric, sign * TRUTH, {"prediction": TRUTH}))
+    assert f"No {metric} on these 3 rows:" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "metric", ["roc_auc_ovo", "roc_auc_ovr_weighted", "d2_log_loss_score", "matthews_corrcoef"]
+)
+def test_a_scorer_that_tells_classes_apart_is_undefined_on_one(metric):
+    *_, truth, answer, classes = drawn("multiclass")
+    one = truth == "mid"
+    alone = {name: column[one] for name, column in answer.items()}
+    assert math.isnan(score(metric, truth[one], alone, classes))
+
+
+@pytest.mark.parametrize("metric", ["explained_variance", "d2_absolute_error_score"])
+def test_a_share_of_the_variation_is_undefined_where_there_is_none(metric):
+    assert math.isnan(score(metric, np.ones(3), {"prediction": TRUTH}))
+
+
+def test_a_class_that_does_not_occur_leaves_a_scorer_its_score():
+    *_, truth, answer, classes = drawn("multiclass")
+    two = truth != "mid"
+    kept = {name: column[two] for name, column in answer.items()}
+    for metric in ("neg_log_loss", "neg_brier_score", "top_k_accuracy", "f1_weighted"):
+        assert math.isfinite(score(metric, truth[two], kept, classes)), metric
+
+
+def test_what_is_no_probability_has_no_score_by_a_scorer_and_says_so(caplog):
+    answer = {"prediction": LABELS, "probability_no": np.ones(4), "probability_yes": np.ones(4)}
+    assert math.isnan(score("neg_log_loss", LABELS, answer, CLASSES))
+    assert "No neg_log_loss: the probabilities of a row do not add up to 1" in caplog.text
+
+
+def test_the_scorers_that_are_asked_for_are_given_too():
+    answer = binary([0.1, 0.9, 0.3, 0.4])
+    found = scores("binary", LABELS, answer, CLASSES, ("f1", "matthews_corrcoef"))
+    assert list(found) == [*metrics_for("binary"), "matthews_corrcoef"]

@@ -25,14 +25,17 @@ FILES = (
     "model_code/plan.py",
     "model_code/predictor.py",
     "model_code/row_contract.py",
+    "stages/training/block_sums.py",
     "stages/training/folds.py",
     "stages/training/frozen_rows.py",
     "stages/training/recipes.py",
+    "stages/training/resampling.py",
     "stages/training/scoring.py",
     "stages/training/search_spaces.py",
     "stages/training/serving_format.py",
     "policy/holdout.py",
     "policy/judging.py",
+    "policy/metrics.py",
     "policy/parity.py",
 )
 LIBRARIES = ("numpy", "onnxruntime", "optuna", "scikit-learn", "scipy", "skl2onnx", "skops")

@@ -18,6 +18,7 @@ from include.evergreen.contracts import Fitted, Judgement, Score, Snapshot
 from include.evergreen.errors import ArtifactRefused
 from include.evergreen.model_code.predictor import Predictor
 from include.evergreen.policy.judging import JudgingRules, judge
+from include.evergreen.policy.metrics import KNOWN
 from include.evergreen.stages.bundle import columns_of, load_predictor
 from include.evergreen.stages.clock import Clock, utc_now
 from include.evergreen.stages.deploy.fetch_bundle import fetch_bundle
@@ -94,6 +95,7 @@ def _judge(resources: Resources, snapshot: Snapshot, fitted: Fitted, clock: Cloc
     _log_scores(resources, fitted, holdout, answers, clock)
     rules = JudgingRules(
         greater_is_better=greater_is_better(resources),
+        ends_at_one=KNOWN[spec.training.metric].best == 1,
         min_improvement=spec.gates.min_improvement,
         min_baseline_improvement=spec.gates.min_baseline_improvement,
     )
@@ -166,13 +168,14 @@ def _log_scores(
     answers: dict[str, Prediction],
     clock: Clock,
 ) -> None:
-    """Every metric of every contender, to the training's run."""
+    """Every metric of every contender, to the training's run; those that the spec names, too."""
     spec = resources.spec
+    named = (spec.training.metric, *spec.gates.floors)
     truth, classes = holdout[spec.data.target].to_numpy(), classes_of(spec)
     metrics = {
         f"holdout_{metric}_{name}": value
         for name, answer in answers.items()
-        for metric, value in scoring.scores(spec.task, truth, answer, classes).items()
+        for metric, value in scoring.scores(spec.task, truth, answer, classes, named).items()
     }
     at_ms = int(clock().timestamp() * 1000)
     resources.registry.log_values(fitted.run_id, metrics=metrics, at_ms=at_ms)

@@ -11,14 +11,14 @@ from include.evergreen.adapters.studies import Params, Study
 from include.evergreen.contracts import Snapshot
 from include.evergreen.effects import effect
 from include.evergreen.errors import EvergreenError, LeaseLost
-from include.evergreen.policy.metrics import METRICS
+from include.evergreen.policy.metrics import KNOWN
 from include.evergreen.stages.clock import Clock
 from include.evergreen.stages.leases import holding
 from include.evergreen.stages.resources import Resources
 
 
 def greater_is_better(resources: Resources) -> bool:
-    return METRICS[resources.spec.training.metric].greater_is_better
+    return KNOWN[resources.spec.training.metric].greater_is_better
 
 
 def open_study(

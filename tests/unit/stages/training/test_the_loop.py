@@ -71,6 +71,26 @@ def test_what_is_scored_is_the_registered_bundle_on_the_same_raw_rows(bike, ride
     )
 
 
+def test_a_scorer_of_scikit_learn_tunes_judges_and_is_on_record(bike, rides):
+    metric = "neg_median_absolute_error"
+    bike.change(training={"metric": metric, "folds": 2})
+    bike.change(gates={"floors": {"d2_absolute_error_score": 0.0}})
+    bike.ingest(rides("2011-01-01", "2011-04-01"))
+    _, fitted, word, first = bike.train(trials=2)
+    assert word.verdict == "won", word.reason
+    assert word.challenger.metric == metric
+    assert 0 > word.challenger.value > word.baseline.value
+    assert fitted.tuning.validation_score < 0, "the study maximises a negated error"
+    bike.crown(first)
+    run = bike.resources.registry._client.get_run(fitted.run_id).data.metrics
+    assert run[f"holdout_{metric}_challenger"] == pytest.approx(word.challenger.value)
+    assert run["holdout_d2_absolute_error_score_challenger"] > 0
+    bike.ingest(rides("2011-04-01", "2011-11-01"))
+    *_, word, _ = bike.train(trials=2)
+    assert word.verdict == "won", word.reason
+    assert word.challenger.value > word.champion.value
+
+
 def test_a_tie_keeps_the_champion(bike, rides):
     bike.change(training={"estimators": ["ridge"]}, retrain={"min_new_rows": 1})
     bike.ingest(rides("2011-01-01", "2011-11-01"))
