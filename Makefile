@@ -22,11 +22,12 @@ TARGET ?=
 TIME ?=
 KEY ?=
 TIMEOUT ?=
+EXPORT ?=
 TESTS ?=
 FUZZ_SECONDS ?= 60
 # Handed on under names of our own: a bare TIMEOUT in the environment is taken by the S3 client of
 # whatever is started from here, and an empty one stops it.
-unexport MODEL DATA NAME TARGET TIME KEY TIMEOUT
+unexport MODEL DATA NAME TARGET TIME KEY TIMEOUT EXPORT
 export GIVEN_MODEL := $(MODEL)
 export GIVEN_DATA := $(DATA)
 export GIVEN_NAME := $(NAME)
@@ -34,8 +35,9 @@ export GIVEN_TARGET := $(TARGET)
 export GIVEN_TIME := $(TIME)
 export GIVEN_KEY := $(KEY)
 export GIVEN_TIMEOUT := $(TIMEOUT)
+export GIVEN_EXPORT := $(EXPORT)
 
-.PHONY: help setup demo up run down test chaos fuzz check fmt model clean lock schema
+.PHONY: help setup demo up run down test chaos fuzz check fmt model journal clean lock schema
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-7s\033[0m %s\n", $$1, $$2}'
@@ -44,6 +46,7 @@ help: ## Show this list
 	@printf '      right, 4 the file is in quarantine, 5 it goes on after TIMEOUT, 1 a task failed, 2 it was\n'
 	@printf '      asked for wrongly. make itself exits 0 or 2; for scripts: $(RUN) include.evergreen.cli.run --help\n'
 	@printf '  make model NAME=name DATA=file TARGET=column [TIME=column] [KEY=column]\n'
+	@printf '  make journal [MODEL=name] [EXPORT=file]              why each version is where it is\n'
 	@printf '  make test TESTS=tests/unit                           only a part of the tests\n'
 	@printf '\n  PYTHON=python3.12 make setup chooses the interpreter (3.11 to 3.13).\n'
 
@@ -113,6 +116,9 @@ fmt: $(STAMP) ## Format and fix what can be fixed by itself
 model: $(STAMP) ## Write the spec of a new model from a file: NAME= DATA= TARGET= [TIME=] [KEY=]
 	@$(RUN) include.evergreen.cli.new_model --name "$$GIVEN_NAME" --data "$$GIVEN_DATA" \
 	    --target "$$GIVEN_TARGET" --time "$$GIVEN_TIME" --key "$$GIVEN_KEY"
+
+journal: $(STAMP) ## Why each version is where it is, and whether anybody changed the record
+	@$(RUN) include.evergreen.cli.journal --model "$$GIVEN_MODEL" --export "$$GIVEN_EXPORT"
 
 clean: $(STAMP) ## Stop everything and delete .evergreen with all data in it
 	@$(RUN) include.evergreen.cli.stack clean

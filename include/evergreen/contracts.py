@@ -363,3 +363,80 @@ class DriftReport(Fact):
     run_id: str
     report_uri: str
     request_id: int | None
+
+
+# --- journal ------------------------------------------------------------------------------------
+
+JournalKind = Literal[
+    "judged",
+    "registered",
+    "staged",
+    "staging_failed",
+    "proposed",
+    "approved",
+    "rejected",
+    "expired",
+    "superseded",
+    "released",
+    "advanced",
+    "aborted",
+    "rolled_back",
+    "retired",
+]
+
+
+@dataclass(frozen=True)
+class Actor(Fact):
+    """Who or what decided. What the clock answered by default is never a person's."""
+
+    kind: Literal["person", "policy", "clock"]
+    name: str
+
+
+@dataclass(frozen=True)
+class JournalEntry(Fact):
+    """Something that was decided about a model, as the journal keeps it for good.
+
+    `event` makes it unique within its model (`judgement:<training key>`): told twice, it is one
+    entry. `run` is the DAG and run that told it. `to_version` is the version it is about, or that
+    answers from now on; `from_version` the one that was champion, or answered, before. `evidence`
+    is small JSON: scores, gates, checks, a person's comment. `digests` name what was decided on,
+    by `training_key`, `rows`, `spec`, `code`, `manifest`, `image`; `mlflow_run` is the training's.
+    """
+
+    event: str
+    model: str
+    kind: JournalKind
+    actor: Actor
+    why: str
+    run: str = ""
+    from_version: int | None = None
+    to_version: int | None = None
+    evidence: dict[str, Any] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict)
+    mlflow_run: str = ""
+
+
+@dataclass(frozen=True)
+class JournalLink(Fact):
+    """An entry in its place in the chain: `digest` is the SHA-256 of `previous` and `document`.
+
+    `document` is the entry's canonical JSON, with its number and time. When its digest was anchored
+    outside of the ledger is said by `anchored_at`, which is not part of what is hashed.
+    """
+
+    number: int
+    event: str
+    previous: str
+    digest: str
+    document: str
+    anchored_at: str | None = None
+
+
+@dataclass(frozen=True)
+class JournalAnchor(Fact):
+    """The digest that entry `number` had when it was noted at `where`, outside of the ledger."""
+
+    number: int
+    digest: str
+    where: str

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from include.evergreen.contracts import Actor, JournalEntry
+from include.evergreen.policy.journal import contents
 from include.evergreen.stages.deploy.services import order_for
 from include.evergreen.stages.resources import Resources
 from tests.chaos import inside, rides
@@ -130,8 +132,47 @@ def _changed_bundle(resources: Resources) -> None:
     (contract / "contract.json").write_text("{}")
 
 
+def _a_judgement_changed(resources: Resources) -> None:
+    _sql(
+        resources,
+        "UPDATE evergreen_journal SET document = replace(document, 'judged', 'fudged') "
+        "WHERE number = 1",
+    )
+
+
+def _a_judgement_untold(resources: Resources) -> None:
+    """The whole chain written anew without it, as somebody with the ledger alone can."""
+    entries = resources.ledger.journal(rides.MODEL)
+    _sql(resources, "DELETE FROM evergreen_journal")
+    for entry in entries:
+        said = contents(entry.document)
+        at = dt.datetime.fromisoformat(said.pop("at"))
+        if said.pop("number") > 1:
+            resources.ledger.append_journal(JournalEntry.from_json(said), at)
+
+
+def _end_of_journal_gone(resources: Resources) -> None:
+    _sql(resources, "DELETE FROM evergreen_journal WHERE number > 2")
+
+
+def _never_anchored(resources: Resources) -> None:
+    anna = Actor("person", "anna")
+    entry = JournalEntry("approval:9", rides.MODEL, "approved", anna, "ok", to_version=9)
+    resources.ledger.append_journal(entry, DAYS_AGO)
+
+
 #: What is done -> the rule that must see it, how it is done, and what the words must say.
 BREAKS: dict[str, tuple[str, Callable[[Resources], None], str]] = {
+    "judgement changed": (
+        "the_journal_tells_it_all",
+        _a_judgement_changed,
+        "changed: entry 1 is not what was hashed",
+    ),
+    "judgement untold": ("the_journal_tells_it_all", _a_judgement_untold, "has no entry in the"),
+    "journal rewritten": ("the_journal_tells_it_all", _a_judgement_untold, "rewritten: entry 1"),
+    "journal cut off": ("the_journal_tells_it_all", _end_of_journal_gone, "truncated: the chain"),
+    "live untold": ("the_journal_tells_it_all", _end_of_journal_gone, "does not say why"),
+    "never anchored": ("the_journal_tells_it_all", _never_anchored, "has no anchor since long"),
     "second version": ("one_version_a_key", _second_version, "has 2 versions"),
     "unknown version": ("one_version_a_key", _version_nobody_knows, "does not know it"),
     "alias elsewhere": ("aliases_load", _alias_elsewhere, "points at v1, and v2 is live"),

@@ -15,6 +15,7 @@ from pathlib import Path
 import requests as http
 
 from include.evergreen.errors import EvergreenError
+from include.evergreen.policy.journal import contents, verify
 from include.evergreen.stages.bundle import PARITY, load_predictor
 from include.evergreen.stages.resources import Resources
 from tests.chaos import databases
@@ -184,7 +185,37 @@ def requests_are_answered_once(look: Look) -> Iterator[str]:
             yield f"training {key[:12]} is under way since long"
 
 
+def the_journal_tells_it_all(look: Look) -> Iterator[str]:
+    """Each chain verifies against its anchors, and each judgement, version and deployment that is
+    live has its entry; an entry stays without its anchor for no longer than the grace.
+    """
+    resources, model = look.resources, look.resources.model
+    entries = resources.ledger.journal(model)
+    found = verify(model, entries, resources.registry.journal_anchors(model))
+    yield from (f"{problem.kind}: {problem.words}" for problem in found.problems)
+    for entry in entries:
+        at = _moment(contents(entry.document)["at"])
+        if entry.anchored_at is None and look.is_over(at):
+            yield f"entry {entry.number} of the journal has no anchor since long"
+    events = {entry.event for entry in entries}
+    for key, version, judged in look.ledger(
+        "SELECT key, version, judged_at FROM evergreen_trainings"
+    ):
+        if judged is not None and not any(e.startswith(f"judgement:{key}") for e in events):
+            yield f"the judgement of training {key[:12]} has no entry in the journal"
+        if version is not None and f"registered:{key}" not in events:
+            yield f"v{version} is registered and has no entry in the journal"
+    told = {(contents(e.document)["kind"], contents(e.document)["to_version"]) for e in entries}
+    for environment, version in look.ledger(
+        "SELECT environment, version FROM evergreen_deployments WHERE state = 'live'"
+    ):
+        kinds = ("staged",) if environment == "staging" else ("released", "rolled_back")
+        if not any((kind, version) in told for kind in kinds):
+            yield f"v{version} is live in {environment}, and the journal does not say why"
+
+
 RULES: tuple[Rule, ...] = (
+    the_journal_tells_it_all,
     one_version_a_key,
     aliases_load,
     one_live_and_it_answers,

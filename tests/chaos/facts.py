@@ -67,6 +67,7 @@ def ledger_facts(resources: Resources) -> dict[str, Any]:
         "requests to retrain": "SELECT cause, outcome FROM evergreen_requests",
         "trainings": "SELECT key, state, version FROM evergreen_trainings",
         "deployments": "SELECT version, environment, state FROM evergreen_deployments",
+        "journal": "SELECT event FROM evergreen_journal WHERE event NOT LIKE 'deployment:%'",
         "segments": "SELECT rows FROM evergreen_segments",
         "looks": "SELECT DISTINCT verdict FROM evergreen_drift_reports",
     }

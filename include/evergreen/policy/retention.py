@@ -27,6 +27,7 @@ _ALWAYS: dict[str, tuple[Action, str]] = {
         "finish",
         "it was left '{thing.state}' beyond the retention: nobody goes on with it",
     ),
+    "journal_entry": ("finish", "nothing outside of the ledger holds its digest yet"),
     "service": ("remove", "its deployment in the ledger is over"),
     "network": ("remove", "no container is on it"),
     "table_files": ("remove", "no version of the table that a snapshot needs names them"),

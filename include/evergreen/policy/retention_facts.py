@@ -10,6 +10,7 @@ from typing import Literal
 Kind = Literal[
     "deployment",  # of the ledger, behind which engine or aliases lag
     "training",  # of the ledger, begun and not ended
+    "journal_entry",  # of the ledger, without its anchor
     "service",
     "network",
     "image",

@@ -14,6 +14,7 @@ from include.evergreen.adapters.ledger.deployments import Deployments
 from include.evergreen.adapters.ledger.drift import Drift
 from include.evergreen.adapters.ledger.files import Files
 from include.evergreen.adapters.ledger.history import History
+from include.evergreen.adapters.ledger.journal import Journal
 from include.evergreen.adapters.ledger.leases import Leases
 from include.evergreen.adapters.ledger.migrate import differences, is_current, upgrade
 from include.evergreen.adapters.ledger.records import (
@@ -62,6 +63,7 @@ class Ledger(
     Deployments,
     Drift,
     History,
+    Journal,
     Upkeep,
     Leases,
 ):

@@ -9,10 +9,12 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
+from include.evergreen.adapters.ledger import journal_entries
 from include.evergreen.adapters.ledger.engine import Store
+from include.evergreen.adapters.ledger.journal import append
 from include.evergreen.adapters.ledger.records import DeploymentRecord, DeploymentState
 from include.evergreen.adapters.ledger.schema import DEPLOYMENTS, IMAGES
-from include.evergreen.contracts import BuiltImage, Deployment, RunningService
+from include.evergreen.contracts import BuiltImage, Deployment, JournalEntry, RunningService
 from include.evergreen.effects import effect, read
 from include.evergreen.errors import LeaseLost, LedgerConflict
 
@@ -55,7 +57,14 @@ class Deployments(Store):
 
     @effect
     def begin_deployment(
-        self, model: str, version: int, environment: str, service_name: str, now: dt.datetime
+        self,
+        model: str,
+        version: int,
+        environment: str,
+        service_name: str,
+        now: dt.datetime,
+        *,
+        run: str = "",
     ) -> int:
         """The id of the deployment about to start; one begun before and not over is resumed.
 
@@ -81,6 +90,8 @@ class Deployments(Store):
                     return int(number)
                 reason = f"superseded: deployment {live} became live meanwhile"
                 _set(connection, number, state="failed", reason=reason, ended_at=now)
+                standing = _live_version(connection, model, environment)
+                _tell(connection, int(number), None, run, now, before=standing)
             result = connection.execute(
                 insert(DEPLOYMENTS).values(
                     model=model,
@@ -117,11 +128,15 @@ class Deployments(Store):
         reason: str,
         checks: Iterable[dict[str, Any]],
         now: dt.datetime,
+        *,
+        run: str = "",
+        entry: JournalEntry | None = None,
     ) -> None:
         """Move a deployment on; the state it has already is a no-op.
 
         `live` makes the one that was live in its environment `stopping`, in the same
-        transaction, and is refused to one begun before it.
+        transaction, and is refused to one begun before it. So is the journal's entry made: the
+        `entry` given, or that of what staging came to, told by `run`.
 
         Raises:
             LeaseLost: the deployment is over, or a later one is live.
@@ -135,11 +150,13 @@ class Deployments(Store):
             values: dict[str, Any] = {"state": state, "reason": reason}
             if (seen := list(checks)) or state != "stopped":
                 values["checks"] = seen  # stopping later does not erase how it proved itself
+            before = _live_version(connection, row["model"], row["environment"])
             if state == "live":
                 _step_aside(connection, row)
                 _set(connection, deployment_id, **values, live_at=now)
             else:
                 _set(connection, deployment_id, **values, ended_at=now)
+            _tell(connection, deployment_id, entry, run, now, before=before)
 
     @read
     def deployment(self, model: str, environment: str) -> Deployment | None:
@@ -203,6 +220,33 @@ def _set(connection: Connection, deployment_id: int, **values: Any) -> None:
     connection.execute(
         update(DEPLOYMENTS).where(DEPLOYMENTS.c.id == deployment_id).values(**values)
     )
+
+
+def _live_version(connection: Connection, model: str, environment: str) -> int | None:
+    statement = select(DEPLOYMENTS.c.version).where(
+        DEPLOYMENTS.c.model == model,
+        DEPLOYMENTS.c.environment == environment,
+        DEPLOYMENTS.c.state == "live",
+    )
+    version: int | None = connection.execute(statement).scalar()
+    return version
+
+
+def _tell(
+    connection: Connection,
+    deployment_id: int,
+    entry: JournalEntry | None,
+    run: str,
+    now: dt.datetime,
+    *,
+    before: int | None,
+) -> None:
+    """The journal's entry of what a deployment has just become, where there is one to make."""
+    if entry is None:
+        row = _known(connection, deployment_id)
+        entry = journal_entries.staged(connection, row, run, before=before)
+    if entry is not None:
+        append(connection, entry, now)
 
 
 def _step_aside(connection: Connection, row: RowMapping) -> None:

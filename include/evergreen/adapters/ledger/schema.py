@@ -23,7 +23,7 @@ from sqlalchemy import (
 from include.evergreen.adapters.ledger.types import Document, Instant, Words
 
 #: The newest migration. A ledger at this revision is opened without importing Alembic.
-HEAD = "0003"
+HEAD = "0004"
 VERSION_TABLE = "evergreen_ledger_version"
 PREFIX = "evergreen_"
 
@@ -244,4 +244,17 @@ SEGMENTS = Table(
     Column("digest", Words, primary_key=True),
     Column("rows", BigInteger, nullable=False),
     Column("recorded_at", Instant, nullable=False),
+)
+
+JOURNAL = Table(
+    "evergreen_journal",
+    METADATA,
+    Column("model", Words, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("event", Words, nullable=False),
+    Column("document", Words, nullable=False),  # the very text that was hashed
+    Column("previous", Words, nullable=False),
+    Column("digest", Words, nullable=False),
+    Column("anchored_at", Instant),
+    UniqueConstraint("model", "event"),
 )

@@ -8,7 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
+from include.evergreen.adapters.ledger import journal_entries
 from include.evergreen.adapters.ledger.engine import Store
+from include.evergreen.adapters.ledger.journal import append
 from include.evergreen.adapters.ledger.records import TrainingRecord, TrainingState
 from include.evergreen.adapters.ledger.requests import answer
 from include.evergreen.adapters.ledger.schema import DEPLOYMENTS, TRAININGS
@@ -61,12 +63,18 @@ class Trainings(Store):
 
     @effect
     def record_judgement(
-        self, key: str, judgement: Judgement, now: dt.datetime, *, asked: Iterable[int] = ()
+        self,
+        key: str,
+        judgement: Judgement,
+        now: dt.datetime,
+        *,
+        asked: Iterable[int] = (),
+        run: str = "",
     ) -> Judgement:
         """Record the judge's word and return the one that stands: the first, unless 'not_yet'.
 
-        A training that lost ends here: the requests it was `asked` by are answered with it, all
-        or nothing.
+        A training that lost ends here: the requests it was `asked` by are answered with it. They
+        and the journal's entry, told by `run`, come with it or not at all.
         """
         with self._write("training", key) as connection:
             row = _known(connection, key)
@@ -75,17 +83,24 @@ class Trainings(Store):
             else:
                 word = judgement.as_json()
                 _set(connection, key, state=judgement.verdict, judgement=word, judged_at=now)
+                append(connection, journal_entries.judged(row, judgement, run), now)
             if judgement.verdict == "lost":
                 answer(connection, asked, key, "lost", judgement.reason, now)
         return judgement
 
     @effect
     def record_candidate(
-        self, candidate: Candidate, now: dt.datetime, *, asked: Iterable[int] = ()
+        self,
+        candidate: Candidate,
+        now: dt.datetime,
+        *,
+        asked: Iterable[int] = (),
+        run: str = "",
     ) -> None:
         """Record the version a won training was registered as; the same one again is a no-op.
 
-        The requests it was `asked` by are answered with it, all or nothing.
+        The requests it was `asked` by are answered with it, and the journal has its entry, told by
+        `run`: all or nothing.
 
         Raises:
             LedgerConflict: the training has not won, or has another version already.
@@ -114,6 +129,7 @@ class Trainings(Store):
                     version=candidate.version,
                     registered_at=now,
                 )
+                append(connection, journal_entries.registered(row, candidate, run), now)
             why = f"v{candidate.version}: {row['judgement']['reason']}"
             answer(connection, asked, key, "registered", why, now)
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus
 from mlflow.exceptions import MlflowException
 
+from include.evergreen.adapters.registry.anchors import Anchors
 from include.evergreen.adapters.registry.connection import calls_mlflow
 from include.evergreen.adapters.registry.packaging import BUNDLE, RawColumns, save_pyfunc
 from include.evergreen.adapters.registry.runs import EXISTS
-from include.evergreen.adapters.registry.upkeep import Upkeep
 from include.evergreen.adapters.registry.versions import (
     INSTALLATION,
     MANIFEST_DIGEST,
@@ -34,7 +34,7 @@ CHAMPION = "champion"
 _ABSENT = "RESOURCE_DOES_NOT_EXIST"
 
 
-class Registry(Upkeep):
+class Registry(Anchors):
     """Runs, versions and aliases of every model."""
 
     @effect

@@ -112,7 +112,7 @@ class Upkeep(Runs):
         """Every version of a model, the newest first. Looking at bundles costs a request each;
         without, `has_bundle` is true of all.
         """
-        found = _pages(
+        found = pages(
             lambda token: self._client.search_model_versions(
                 f"name = '{model}'", max_results=_PAGE, page_token=token
             )
@@ -206,10 +206,10 @@ class Upkeep(Runs):
         experiment = self._client.get_experiment_by_name(model)
         if experiment is None:
             return iter(())
-        return _pages(lambda token: page(str(experiment.experiment_id), token))
+        return pages(lambda token: page(str(experiment.experiment_id), token))
 
 
-def _pages(page: Callable[[str | None], Any]) -> Iterator[Any]:
+def pages(page: Callable[[str | None], Any]) -> Iterator[Any]:
     token: str | None = None
     while True:
         found = page(token)

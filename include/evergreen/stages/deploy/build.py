@@ -14,6 +14,7 @@ from include.evergreen.stages.deploy.deployment_lease import (
 from include.evergreen.stages.deploy.fetch_bundle import fetch_bundle
 from include.evergreen.stages.deploy.services import ENVIRONMENT
 from include.evergreen.stages.deploy.settle import settle_deployments
+from include.evergreen.stages.journal import anchor_entries
 from include.evergreen.stages.resources import Resources
 
 log = logging.getLogger(__name__)
@@ -109,8 +110,11 @@ def _give_up(resources: Resources, candidate: Candidate, why: str, now: dt.datet
     """Record that this version will not be staged by itself, so that nothing wakes for it again."""
     name = f"{candidate.model} v{candidate.version}, never started"
     ledger = resources.ledger
-    deployment = ledger.begin_deployment(candidate.model, candidate.version, ENVIRONMENT, name, now)
-    ledger.finish_deployment(deployment, "failed", why, (), now)
+    deployment = ledger.begin_deployment(
+        candidate.model, candidate.version, ENVIRONMENT, name, now, run=resources.owner
+    )
+    ledger.finish_deployment(deployment, "failed", why, (), now, run=resources.owner)
+    anchor_entries(resources, candidate.model, now=now)
 
 
 def _recorded(resources: Resources, version: int) -> Candidate:

@@ -89,4 +89,6 @@ def _make_live(
     if publish_first:
         publish(resources, service)
     checks = [check.as_json() for check in verification.checks]
-    resources.ledger.finish_deployment(begun[0].id, "live", "verified", checks, now)
+    resources.ledger.finish_deployment(
+        begun[0].id, "live", "verified", checks, now, run=resources.owner
+    )

@@ -10,6 +10,7 @@ from include.evergreen.errors import ArtifactRefused, LeaseLost, Unavailable
 from include.evergreen.fencing import making_good
 from include.evergreen.stages.deploy.deployment_lease import under_deployment_lease
 from include.evergreen.stages.deploy.services import ENVIRONMENT, GRACE_S, order_for, runtime_for
+from include.evergreen.stages.journal import anchor_entries
 from include.evergreen.stages.resources import Resources
 
 log = logging.getLogger(__name__)
@@ -24,8 +25,8 @@ def settle_deployments(resources: Resources, *, now: dt.datetime) -> None:
     """Finish what an interrupted run began; a no-op where nothing was interrupted.
 
     The live service runs and clients are sent to it, the aliases point at its version, those it
-    replaced are stopped and removed, and attempts begun before it are closed. Clients come first:
-    they do not wait for a registry that is away.
+    replaced are stopped and removed, attempts begun before it are closed, and what the journal has
+    is anchored. Clients come first: they do not wait for a registry that is away.
     """
     live = resources.ledger.deployment(resources.model, ENVIRONMENT)
     published = live is None
@@ -36,6 +37,7 @@ def settle_deployments(resources: Resources, *, now: dt.datetime) -> None:
     if published:
         _stop_replaced(resources, now)
     _close_overtaken(resources, now)
+    anchor_entries(resources, resources.model, now=now)
 
 
 def remove_orphans(resources: Resources, *, keep: str) -> None:
@@ -167,5 +169,10 @@ def _close_overtaken(resources: Resources, now: dt.datetime) -> None:
     for record in resources.ledger.deployments(resources.model, ["starting"]):
         if live and record.id < live[0].id:
             resources.ledger.finish_deployment(
-                record.id, "failed", f"overtaken by deployment {live[0].id}", (), now
+                record.id,
+                "failed",
+                f"overtaken by deployment {live[0].id}",
+                (),
+                now,
+                run=resources.owner,
             )

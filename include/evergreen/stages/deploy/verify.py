@@ -21,6 +21,7 @@ from include.evergreen.stages.deploy.malformed import send_malformed
 from include.evergreen.stages.deploy.service_probe import ServiceProbe
 from include.evergreen.stages.deploy.services import ENVIRONMENT, GRACE_S, order_for, runtime_for
 from include.evergreen.stages.deploy.settle import remove_orphans
+from include.evergreen.stages.journal import anchor_entries
 from include.evergreen.stages.resources import Resources
 
 log = logging.getLogger(__name__)
@@ -60,7 +61,7 @@ def _verify_candidate(
     name = runtime.name_of(order)
     remove_orphans(resources, keep=name)
     deployment = resources.ledger.begin_deployment(
-        image.model, image.version, ENVIRONMENT, name, now
+        image.model, image.version, ENVIRONMENT, name, now, run=resources.owner
     )
     service = runtime.start(order)
     try:
@@ -71,15 +72,22 @@ def _verify_candidate(
     except Exception as error:
         if not is_retryable(error):  # a retry finds the candidate by its name and goes on with it
             runtime.remove(service, grace_s=GRACE_S)
-            resources.ledger.finish_deployment(deployment, "failed", str(error), (), now)
+            _record_failure(resources, deployment, str(error), (), now)
         raise
     if failure is not None:
         runtime.remove(service, grace_s=GRACE_S)
-        resources.ledger.finish_deployment(
-            deployment, "failed", _reason(checks), [check.as_json() for check in checks], now
-        )
+        _record_failure(resources, deployment, _reason(checks), checks, now)
         raise failure
     return Verification(image.model, image.version, service, checks)
+
+
+def _record_failure(
+    resources: Resources, deployment: int, why: str, checks: Sequence[Check], now: dt.datetime
+) -> None:
+    seen = [check.as_json() for check in checks]
+    ledger = resources.ledger
+    ledger.finish_deployment(deployment, "failed", why, seen, now, run=resources.owner)
+    anchor_entries(resources, resources.model, now=now)
 
 
 def _checks(

@@ -19,6 +19,7 @@ from include.evergreen.policy.retention import decide_retention
 from include.evergreen.policy.retention_facts import Decided, ModelFacts, Thing
 from include.evergreen.stages.maintain.facts import gather_facts, known_models
 from include.evergreen.stages.maintain.folders import FoldersPart
+from include.evergreen.stages.maintain.journal import JournalPart
 from include.evergreen.stages.maintain.parts import NOBODY, Installation, Part
 from include.evergreen.stages.maintain.registry import RegistryPart
 from include.evergreen.stages.maintain.report import failure_message, record, tell
@@ -95,6 +96,7 @@ class _Run:
         self._parts: dict[str, Part] = {
             part.name: part
             for part in (
+                JournalPart(installation),  # first: a run that is removed takes no anchor
                 DeploymentsPart(installation),
                 ServicesPart(installation),
                 ImagesPart(installation),

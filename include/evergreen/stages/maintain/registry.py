@@ -6,6 +6,7 @@ from include.evergreen.adapters.ledger.upkeep import TrainingStanding
 from include.evergreen.adapters.registry.upkeep import VersionState
 from include.evergreen.contracts import Candidate
 from include.evergreen.policy.retention_facts import OVER, Decided, Thing
+from include.evergreen.stages.journal import anchor_entries
 from include.evergreen.stages.maintain.parts import NOBODY, Installation
 
 
@@ -77,7 +78,13 @@ class RegistryPart:
             manifest_digest=version.manifest_digest,
             refitted=version.refitted,
         )
-        self._ledger.record_candidate(candidate, now, asked=training.snapshot.request_ids)
+        self._ledger.record_candidate(
+            candidate,
+            now,
+            asked=training.snapshot.request_ids,
+            run=self._installation.owner,
+        )
+        anchor_entries(self._installation, thing.model, now=now)
         self._registry.end_run(version.run_id, succeeded=True, at=now)
 
 

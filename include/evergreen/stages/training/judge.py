@@ -22,6 +22,7 @@ from include.evergreen.policy.metrics import KNOWN
 from include.evergreen.stages.bundle import columns_of, load_predictor
 from include.evergreen.stages.clock import Clock, utc_now
 from include.evergreen.stages.deploy.fetch_bundle import fetch_bundle
+from include.evergreen.stages.journal import anchor_entries
 from include.evergreen.stages.resources import Resources
 from include.evergreen.stages.training import scoring
 from include.evergreen.stages.training.baseline import default_baseline, predict_naively
@@ -63,8 +64,13 @@ def judge_challenger(
         if judgement is None or judgement.verdict == "not_yet":
             judgement = _judge(resources, snapshot, fitted, clock)
         standing_word = resources.ledger.record_judgement(
-            snapshot.key, judgement, clock(), asked=snapshot.request_ids
+            snapshot.key,
+            judgement,
+            clock(),
+            asked=snapshot.request_ids,
+            run=resources.owner,
         )
+        anchor_entries(resources, snapshot.model, now=clock())
         _conclude(resources, snapshot, fitted, standing_word, clock)
         return standing_word
 

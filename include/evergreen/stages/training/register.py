@@ -15,6 +15,7 @@ from include.evergreen.adapters.registry import CHALLENGER, RawColumn, RawColumn
 from include.evergreen.contracts import Candidate, Fitted, Judgement, Snapshot
 from include.evergreen.stages.bundle import read_manifest
 from include.evergreen.stages.clock import Clock, utc_now
+from include.evergreen.stages.journal import anchor_entries
 from include.evergreen.stages.resources import Resources
 from include.evergreen.stages.training.charging import charging
 from include.evergreen.stages.training.make_bundle import make_bundle
@@ -53,7 +54,10 @@ def register_candidate(
         candidate = record.candidate if record else None
         if candidate is None:
             candidate = _register(resources, snapshot, fitted, judgement)
-        resources.ledger.record_candidate(candidate, clock(), asked=snapshot.request_ids)
+        resources.ledger.record_candidate(
+            candidate, clock(), asked=snapshot.request_ids, run=resources.owner
+        )
+        anchor_entries(resources, snapshot.model, now=clock())
         _conclude(resources, snapshot, candidate, judgement, clock)
         return candidate
 

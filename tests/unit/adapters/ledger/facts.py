@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime as dt
 
 from include.evergreen.contracts import (
+    Actor,
     BuiltImage,
     Candidate,
     ColumnDrift,
     DriftReport,
     DriftVerdict,
     FileOutcome,
+    JournalEntry,
     Judgement,
     RunningService,
     Score,
@@ -77,3 +79,8 @@ def drift_report(rows: int = 500, verdict: str = "drift") -> DriftReport:
     column = ColumnDrift("temperature", "psi", 0.4, 0.25, drifted=True)
     word = DriftVerdict(verdict, "1 of 8 columns drifted", 9000, rows, (column,))
     return DriftReport(MODEL, 2, word, "run-2", "file:///reports/1.html", None)
+
+
+def journal_entry(event: str = "release:1", model: str = MODEL) -> JournalEntry:
+    anna = Actor("person", "anna")
+    return JournalEntry(event, model, "approved", anna, "looks good", to_version=2)

@@ -14,6 +14,7 @@ from tests.unit.adapters.ledger.facts import (
     after,
     candidate,
     image,
+    journal_entry,
     judgement,
     service,
     snapshot,
@@ -90,6 +91,7 @@ def _facts(ledger) -> list:
         ledger.image(MODEL, 2, "docker"),
         ledger.decisions(MODEL),
         ledger.pending_requests(MODEL),
+        ledger.journal(MODEL),
     ]
 
 
@@ -105,6 +107,8 @@ WRITES = {
     "record_image": lambda ledger, _: ledger.record_image(image(), NOW),
     "begin_deployment": lambda ledger, _: ledger.begin_deployment(MODEL, 3, "staging", "n", NOW),
     "record_service": lambda ledger, begun: ledger.record_service(begun, service(9), NOW),
+    "append_journal": lambda ledger, _: ledger.append_journal(journal_entry("late"), NOW),
+    "mark_anchored": lambda ledger, _: ledger.mark_anchored(MODEL, 1, NOW),
     "finish_deployment": lambda ledger, begun: ledger.finish_deployment(
         begun, "live", "late", (), NOW
     ),
@@ -117,6 +121,7 @@ def test_no_write_is_made_under_a_lease_that_was_lost(ledger, write):
     if write == "record_candidate":
         ledger.record_judgement("key1", judgement(), NOW)
     ledger.request_retrain(MODEL, "manual", "cause", {}, NOW)
+    ledger.append_journal(journal_entry(), NOW)
     begun = ledger.begin_deployment(MODEL, 2, "staging", "name", NOW)
     ledger.record_service(begun, service(2), NOW)
     before = _facts(ledger)
