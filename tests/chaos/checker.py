@@ -194,8 +194,8 @@ def the_journal_tells_it_all(look: Look) -> Iterator[str]:
     found = verify(model, entries, resources.registry.journal_anchors(model))
     yield from (f"{problem.kind}: {problem.words}" for problem in found.problems)
     for entry in entries:
-        at = _moment(contents(entry.document)["at"])
-        if entry.anchored_at is None and look.is_over(at):
+        at = contents(entry.document).get("at")
+        if entry.anchored_at is None and at and look.is_over(_moment(at)):
             yield f"entry {entry.number} of the journal has no anchor since long"
     events = {entry.event for entry in entries}
     for key, version, judged in look.ledger(
@@ -205,7 +205,8 @@ def the_journal_tells_it_all(look: Look) -> Iterator[str]:
             yield f"the judgement of training {key[:12]} has no entry in the journal"
         if version is not None and f"registered:{key}" not in events:
             yield f"v{version} is registered and has no entry in the journal"
-    told = {(contents(e.document)["kind"], contents(e.document)["to_version"]) for e in entries}
+    said = [contents(entry.document) for entry in entries]
+    told = {(entry.get("kind"), entry.get("to_version")) for entry in said}
     for environment, version in look.ledger(
         "SELECT environment, version FROM evergreen_deployments WHERE state = 'live'"
     ):

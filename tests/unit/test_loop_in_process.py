@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks.in_process import LoopStopped, run_loop_in_process
 from include.evergreen import settings
+from include.evergreen.cli.journal import collected, lines_of
 from include.evergreen.contracts import Deployment
 from include.evergreen.simulator import simulate_bike
 from include.evergreen.spec import ModelSpec, load_spec
@@ -101,6 +102,14 @@ def test_the_loop_closes(resources: Resources, tmp_path: Path):
     assert resources.registry.version_of("bike_demand", "champion") == 2
     assert resources.ledger.pending_requests("bike_demand") == []
     assert ask(newer, as_request(resources.spec, summer))[1] == "2"
+
+    journal = collected(resources, "bike_demand", logs=None)
+    lines, verified = lines_of(journal)
+    assert verified
+    assert lines[-1] == "verified: 6 entries, 6 anchors"
+    assert lines[-2].startswith("In staging: v2, since #6 (")
+    assert " staged v2 (was v1) by policy verification: verified; judged (#4): " in lines[5]
+    assert " checks, failed: none; training " in lines[5]
 
     with pytest.raises(LoopStopped, match="'claim_requests' had nothing"):
         run_loop_in_process(resources, spring)

@@ -19,8 +19,10 @@ import optuna
 from include.evergreen.adapters.runtime import Limits, ServiceOrder
 from include.evergreen.adapters.runtime.process_runtime import ProcessRuntime
 from include.evergreen.contracts import (
+    Actor,
     BuiltImage,
     Candidate,
+    JournalEntry,
     Judgement,
     RunningService,
     Snapshot,
@@ -29,6 +31,7 @@ from include.evergreen.contracts import (
 from include.evergreen.policy.retention_facts import RetentionRules
 from include.evergreen.settings import Settings
 from include.evergreen.spec import ModelSpec
+from include.evergreen.stages.journal import anchor_entries
 from include.evergreen.stages.maintain.parts import Installation
 from include.evergreen.stages.resources import Resources
 from tests.unit.stages.watched import append, ride_rows
@@ -188,6 +191,7 @@ def make_world(settings: Settings, spec: ModelSpec, folder: Path) -> World:
     _litter_registry(world)
     _litter_training(world)
     _litter_folders(world)
+    _litter_journal(world)
     return world
 
 
@@ -290,6 +294,15 @@ def _litter_training(world: World) -> None:
         ("remove", "table_files", "rows"),
         *(("remove", "snapshot", key) for key in (LOST, "d" * 64, "f" * 64, NOBODYS, key_of(1))),
     }
+
+
+def _litter_journal(world: World) -> None:
+    """All is anchored but the newest entry: who made it died right after."""
+    ledger, model = world.resources.ledger, "rides"
+    anchor_entries(world.resources, model, now=LATER)
+    entry = JournalEntry("approval:5", model, "approved", Actor("person", "anna"), "ok")
+    left = ledger.append_journal(entry, LATER - 2 * DAY)
+    world.litter.add(("finish", "journal_entry", f"entry {left.number}"))
 
 
 def _litter_folders(world: World) -> None:

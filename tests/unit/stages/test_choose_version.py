@@ -1,6 +1,7 @@
 """Only a version that was judged against what is live now is staged by itself."""
 
 import datetime as dt
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from include.evergreen.adapters.ledger import open_ledger
 from include.evergreen.contracts import (
     Candidate,
+    JournalAnchor,
     Judgement,
     RunningService,
     Snapshot,
@@ -21,7 +23,11 @@ SERVICE = RunningService("id", "name", "process", "http://127.0.0.1:1", "digest"
 
 @pytest.fixture
 def resources(tmp_path):
-    return SimpleNamespace(ledger=open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}"), model="m")
+    registry = SimpleNamespace(
+        anchor_journal=lambda _, number, digest, **__: JournalAnchor(number, digest, "a test")
+    )
+    ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    return SimpleNamespace(ledger=ledger, registry=registry, model="m", owner="m.deploy run-1")
 
 
 def register(resources, version: int, against: int | None) -> Candidate:
@@ -60,3 +66,10 @@ def test_one_that_was_never_compared_with_the_live_one_is_given_up(resources) ->
     assert (
         refused.reason == "judged against no champion, and v1 is live now: they were never compared"
     )
+    told = json.loads(resources.ledger.journal("m")[-1].document)
+    assert (told["kind"], told["why"], told["run"]) == (
+        "staging_failed",
+        refused.reason,
+        "m.deploy run-1",
+    )
+    assert resources.ledger.unanchored("m") == []

@@ -46,7 +46,9 @@ def test_a_dry_run_names_all_litter_and_removes_nothing(world: World) -> None:
     assert (decision.stage, decision.verdict, decision.count) == ("maintain", "dry_run", 2)
     assert "5 removed" not in decision.reason
     assert "1 finished" not in decision.reason
-    assert "4 finished (1 deployment, 1 run, 1 trial, 1 version)" in decision.reason
+    assert (
+        "5 finished (1 deployment, 1 journal entry, 1 run, 1 trial, 1 version)" in decision.reason
+    )
 
 
 def test_exactly_the_litter_goes_and_a_second_run_finds_nothing(
@@ -78,6 +80,9 @@ def test_exactly_the_litter_goes_and_a_second_run_finds_nothing(
     study = world.resources.studies.existing(OPEN)
     assert study is not None
     assert study.running() == [1], "a trial on a ticket runs on"
+    assert world.resources.ledger.unanchored("rides") == [], "what it recorded itself as well"
+    numbers = {anchor.number for anchor in registry.journal_anchors("rides")}
+    assert numbers == set(range(1, len(world.resources.ledger.journal("rides")) + 1))
     assert world.resources.lake.scan("rides", "rows").collect().height == 5
     assert (world.settings.spool_dir / "rides/v2-staging/unread.parquet").is_file()
 
@@ -101,7 +106,7 @@ def test_one_failure_stops_no_other_and_is_named_at_the_end(
     monkeypatch.setattr(FoldersPart, "act", failing)
     with pytest.raises(MaintenanceIncomplete) as caught:
         maintain(world.house(), dry_run=False)
-    assert "1 could not be done, 27 were" in str(caught.value)
+    assert "1 could not be done, 28 were" in str(caught.value)
     assert "remove report 20260101T000000Z: PermissionError: the disk says no" in str(caught.value)
     (decision, *_) = world.resources.ledger.decisions("rides")
     assert decision.verdict == "incomplete"
@@ -126,7 +131,10 @@ def test_what_somebody_works_on_is_left_to_them(world: World) -> None:
     lease = ledger.take_lease("deployment:rides:staging", "a run of deploy", now, 600)
     outcome = maintain(world.house(), dry_run=False)
     left = {kind for _, kind, _ in world.litter - named(outcome)}
-    assert left == {"deployment", "service", "image", "spool", "report", "work", "table_files"}
+    assert left == {
+        *("deployment", "service", "image", "spool", "report", "work", "table_files"),
+        "journal_entry",
+    }
     ledger.release_lease(lease, dt.datetime.now(dt.UTC))
     assert named(maintain(world.house(), dry_run=False)) == world.litter - named(outcome)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, insert, select, update
 
 from include.evergreen.adapters.ledger.engine import Store, lock_subject
 from include.evergreen.adapters.ledger.schema import JOURNAL
@@ -41,7 +41,7 @@ class Journal(Store):
     @read
     def unanchored(self, model: str) -> list[JournalLink]:
         """Entries of which nothing says yet that they were anchored, the first one first."""
-        return [entry for entry in self._links(model) if entry.anchored_at is None]
+        return self._links(model, JOURNAL.c.anchored_at.is_(None))
 
     @effect
     def mark_anchored(self, model: str, number: int, now: dt.datetime) -> None:
@@ -57,8 +57,9 @@ class Journal(Store):
                 .values(anchored_at=now)
             )
 
-    def _links(self, model: str) -> list[JournalLink]:
-        statement = select(JOURNAL).where(JOURNAL.c.model == model).order_by(JOURNAL.c.number)
+    def _links(self, model: str, *which: ColumnElement[bool]) -> list[JournalLink]:
+        statement = select(JOURNAL).where(JOURNAL.c.model == model, *which)
+        statement = statement.order_by(JOURNAL.c.number)
         with self._read() as connection:
             return [_link(row) for row in connection.execute(statement).mappings()]
 

@@ -11,8 +11,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from include.evergreen.contracts import Score
+from include.evergreen.contracts import JournalAnchor, Score
 from include.evergreen.errors import ArtifactRefused
+from include.evergreen.policy.journal import verify
 from include.evergreen.stages.bundle import columns_of, load_predictor
 from include.evergreen.stages.training.fit import BUNDLE_PATH
 from include.evergreen.stages.training.freeze import champion_of
@@ -41,7 +42,13 @@ def test_a_first_model_beats_the_mean_and_a_summer_model_beats_a_winter_one(bike
     assert ledger.pending_requests("bike_demand") == []
     assert ledger.training(snapshot.key).state == "registered"
     assert ledger.training(snapshot.key).mlflow_run_id == fitted.run_id
-    assert "without the holdout" in registry.version_info("bike_demand", 1).tags["evergreen.refit"]
+    made = registry.version_info("bike_demand", 1)
+    assert "without the holdout" in made.tags["evergreen.refit"]
+    judged, registered = ledger.journal("bike_demand")
+    assert made.tags["evergreen.journal_2"] == registered.digest
+    anchors = registry.journal_anchors("bike_demand")
+    assert verify("bike_demand", [judged, registered], anchors).anchors == 2
+    assert JournalAnchor(1, judged.digest, f"the MLflow run {fitted.run_id}") in anchors
 
     bike.crown(first)
     bike.ingest(rides("2011-04-01", "2011-11-01"))
