@@ -15,8 +15,9 @@ from pathlib import Path
 import requests as http
 
 from include.evergreen.errors import EvergreenError
-from include.evergreen.policy.journal import contents, verify
+from include.evergreen.policy.journal import contents
 from include.evergreen.stages.bundle import PARITY, load_predictor
+from include.evergreen.stages.journal import collected
 from include.evergreen.stages.resources import Resources
 from tests.chaos import databases
 
@@ -190,9 +191,10 @@ def the_journal_tells_it_all(look: Look) -> Iterator[str]:
     live has its entry; an entry stays without its anchor for no longer than the grace.
     """
     resources, model = look.resources, look.resources.model
-    entries = resources.ledger.journal(model)
-    found = verify(model, entries, resources.registry.journal_anchors(model))
-    yield from (f"{problem.kind}: {problem.words}" for problem in found.problems)
+    journal = collected(resources, model)
+    entries = journal.entries
+    for problem in journal.verified().problems:
+        yield f"{problem.kind}: {problem.words}"
     for entry in entries:
         at = contents(entry.document).get("at")
         if entry.anchored_at is None and at and look.is_over(_moment(at)):

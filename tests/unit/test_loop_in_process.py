@@ -11,10 +11,11 @@ import pytest
 
 from benchmarks.in_process import LoopStopped, run_loop_in_process
 from include.evergreen import settings
-from include.evergreen.cli.journal import collected, lines_of
+from include.evergreen.cli.journal import lines_of
 from include.evergreen.contracts import Deployment
 from include.evergreen.simulator import simulate_bike
 from include.evergreen.spec import ModelSpec, load_spec
+from include.evergreen.stages.journal import collected
 from include.evergreen.stages.monitoring.collect import collect_requests
 from include.evergreen.stages.monitoring.monitor import watch_drift
 from include.evergreen.stages.resources import Resources
@@ -103,7 +104,7 @@ def test_the_loop_closes(resources: Resources, tmp_path: Path):
     assert resources.ledger.pending_requests("bike_demand") == []
     assert ask(newer, as_request(resources.spec, summer))[1] == "2"
 
-    journal = collected(resources, "bike_demand", logs=None)
+    journal = collected(resources, "bike_demand")
     lines, verified = lines_of(journal)
     assert verified
     assert lines[-1] == "verified: 6 entries, 6 anchors"

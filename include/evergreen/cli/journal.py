@@ -17,7 +17,7 @@ from include.evergreen.errors import EvergreenError, InputError
 from include.evergreen.policy.journal import Problem, Verified
 from include.evergreen.policy.journal_export import Exported, export, parse
 from include.evergreen.policy.journal_words import printable, standing, tell
-from include.evergreen.stages.journal import anchors_in_logs
+from include.evergreen.stages.journal import collected
 from include.evergreen.stages.stores import Stores
 
 SHOWN = 10
@@ -26,19 +26,6 @@ SHOWN = 10
 class _Installation(Stores):
     def __init__(self, found: settings.Settings) -> None:
         self.settings = found
-
-
-def collected(stores: Stores, model: str, logs: Path | None) -> Exported:
-    """A model's journal with all anchors that are found.
-
-    Raises:
-        Unavailable: ledger or MLflow does not answer.
-    """
-    entries = stores.ledger.journal(model)
-    anchors = stores.registry.journal_anchors(model)
-    if logs is not None:
-        anchors += anchors_in_logs(logs, model)
-    return Exported(model, entries, anchors)
 
 
 def lines_of(journal: Exported) -> tuple[list[str], bool]:

@@ -52,9 +52,21 @@ class Verified:
 
 
 def link(entry: JournalEntry, number: int, previous: str, now: dt.datetime) -> JournalLink:
-    """The entry as number `number` of its model's chain, after the digest `previous`."""
+    """The entry as number `number` of its model's chain, after the digest `previous`.
+
+    Raises:
+        ValueError: the time has no zone, or the entry says what cannot have been.
+    """
     if now.tzinfo is None:
         raise ValueError(f"The journal got the time {now.isoformat()} without a zone.")
+    by_the_clock = entry.actor.kind == "clock"
+    if (entry.kind == "approved" and by_the_clock) or (
+        entry.kind == "expired" and not by_the_clock
+    ):
+        raise ValueError(
+            f"{entry.event} of {entry.model} says '{entry.kind}' by {entry.actor.kind} "
+            f"{entry.actor.name}: the clock approves nothing, and only it lets a proposal expire."
+        )
     at = now.astimezone(dt.UTC).isoformat(timespec="microseconds")
     document = canonical({**entry.as_json(), "number": number, "at": at})
     return JournalLink(number, entry.event, previous, digest_of(previous, document), document)

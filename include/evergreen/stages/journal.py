@@ -7,6 +7,7 @@ dies in between leaves an entry that is not anchored yet: the next one that pass
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import logging
 import re
@@ -16,6 +17,7 @@ from pathlib import Path
 from include.evergreen.contracts import JournalAnchor, JournalLink
 from include.evergreen.errors import Unavailable
 from include.evergreen.policy.journal import contents
+from include.evergreen.policy.journal_export import Exported
 from include.evergreen.stages.stores import Stores
 
 log = logging.getLogger(__name__)
@@ -62,6 +64,26 @@ def anchor_entry(stores: Stores, model: str, entry: JournalLink, *, now: dt.date
         )
         return
     stores.ledger.mark_anchored(model, entry.number, now)
+
+
+def collected(stores: Stores, model: str, logs: Path | None = None) -> Exported:
+    """A model's journal with all anchors that are found, also while somebody appends to it.
+
+    Entries are read after the anchors, so that no anchor is of one that is not among them; which
+    of them were anchored is read before, so that none has an anchor that was not looked for.
+
+    Raises:
+        Unavailable: ledger or MLflow does not answer.
+    """
+    before = {entry.number for entry in stores.ledger.journal(model) if entry.anchored_at}
+    anchors = stores.registry.journal_anchors(model)
+    if logs is not None:
+        anchors += anchors_in_logs(logs, model)
+    entries = [
+        entry if entry.number in before else dataclasses.replace(entry, anchored_at=None)
+        for entry in stores.ledger.journal(model)
+    ]
+    return Exported(model, entries, anchors)
 
 
 def anchors_in_logs(folder: Path, model: str) -> Iterator[JournalAnchor]:

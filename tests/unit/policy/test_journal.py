@@ -243,6 +243,27 @@ def test_a_time_without_a_zone_is_refused() -> None:
         link(entry("e"), 1, GENESIS, dt.datetime(2026, 11, 30))
 
 
+@pytest.mark.parametrize(
+    ("kind", "actor", "allowed"),
+    [
+        ("approved", "person", True),
+        ("approved", "policy", True),
+        ("approved", "clock", False),
+        ("expired", "clock", True),
+        ("expired", "person", False),
+        ("expired", "policy", False),
+        ("rejected", "clock", True),
+    ],
+)
+def test_a_default_of_the_clock_is_nobodys_word(kind: str, actor: str, *, allowed: bool) -> None:
+    told = dataclasses.replace(entry("e"), kind=kind, actor=Actor(actor, "anna"))  # type: ignore[arg-type]
+    if allowed:
+        assert link(told, 1, GENESIS, NOW).number == 1
+        return
+    with pytest.raises(ValueError, match=f"'{kind}' by {actor} anna: the clock approves nothing"):
+        link(told, 1, GENESIS, NOW)
+
+
 @pytest.mark.parametrize("text", ["", "[1]", "null", "{", "\x00"])
 def test_a_document_that_is_none_holds_nothing(text: str) -> None:
     assert contents(text) == {}

@@ -80,7 +80,8 @@ def test_each_kind_is_told_in_its_own_words() -> None:
     assert "1 checks, failed: none" in lines[2]
     assert lines[3] == "#4 2026-11-30 17:07 approved v2 by anna: ok"
     assert lines[5] == "#6 2026-11-30 17:09 rolled back to v1 (was v2) by clock watch: errors 4%"
-    told = tell(chained(entry("staging_failed", 3), entry("expired", 3), entry("retired", None)))
+    nobody = entry("expired", 3, actor=Actor("clock", "approval"))
+    told = tell(chained(entry("staging_failed", 3), nobody, entry("retired", None)))
     assert [line.split(" by ")[0].split(" ", 3)[3] for line in told] == [
         "did not stage v3 (v1 stays)",
         "let the proposal of v3 expire (v1 stays)",

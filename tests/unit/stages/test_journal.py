@@ -14,10 +14,10 @@ import pytest
 from include.evergreen import effects
 from include.evergreen import settings as evergreen_settings
 from include.evergreen.adapters.registry import Registry
-from include.evergreen.contracts import Actor, JournalEntry
+from include.evergreen.contracts import Actor, JournalAnchor, JournalEntry
 from include.evergreen.effects import FailpointReached
 from include.evergreen.errors import Unavailable
-from include.evergreen.stages.journal import anchor_entries, anchors_in_logs
+from include.evergreen.stages.journal import anchor_entries, anchors_in_logs, collected
 from include.evergreen.stages.resources import Resources
 from tests.unit.stages.watched import empty_mlflow, place_mlflow, spec
 
@@ -103,6 +103,27 @@ def test_a_past_that_was_written_anew_is_told_and_its_anchor_stands(resources, c
     )
     assert "forged" not in {a.digest for a in resources.registry.journal_anchors("rides")}
     assert len(resources.ledger.unanchored("rides")) == 2, "nothing says that it was anchored"
+
+
+def test_a_journal_that_grows_while_it_is_read_raises_no_alarm(resources, monkeypatch) -> None:
+    """Between two reads an entry is made, and it and the one before are anchored."""
+    look = Registry.journal_anchors
+
+    def meanwhile(when: str) -> None:
+        anna = Actor("person", "anna")
+        entry = JournalEntry(when, "rides", "approved", anna, "ok")
+        resources.ledger.append_journal(entry, NOW)
+        anchor_entries(resources, "rides", now=NOW)
+
+    def looking(registry: Registry, model: str) -> list[JournalAnchor]:
+        meanwhile("before the anchors are read")
+        found = look(registry, model)
+        meanwhile("after the anchors were read")
+        return found
+
+    monkeypatch.setattr(Registry, "journal_anchors", looking)
+    found = collected(resources, "rides").verified()
+    assert (found.entries, found.anchors, found.problems) == (4, 3, ())
 
 
 def test_anchors_are_found_in_logs_whatever_else_stands_there(tmp_path: Path) -> None:
