@@ -17,9 +17,11 @@ from include.evergreen.errors import (
     Unavailable,
     VerificationFailed,
 )
+from include.evergreen.policy.journal_words import tell
 from include.evergreen.stages.deploy import golden, promote
 from include.evergreen.stages.deploy import verify as verify_stage
 from include.evergreen.stages.deploy.settle import settle_deployments
+from include.evergreen.stages.journal import collected
 
 ROW = {"at": "2024-05-01T08:00:00+00:00", "temperature": 12.5, "weather": "mist"}
 
@@ -80,6 +82,11 @@ def test_a_failed_check_names_itself_and_leaves_the_earlier_one_answering(house:
     with pytest.raises(VerificationFailed, match=r"load_p99: .* required: at most 0.001 ms") as no:
         hasty.verify(image)
     assert "Serving rides v2" in str(no.value), "the candidate's last words"
+    journal = collected(house.resources, "rides")
+    assert (journal.verified().problems, journal.verified().waiting) == ((), ())
+    last = tell(journal.entries)[-1]
+    assert " did not stage v2 (v1 stays) by policy verification: " in last
+    assert "failed: load_p99; training " in last
     assert [s.name for s in house.runtime.find("rides")] == [first.service.name]
     assert ask(first.service.endpoint).headers["X-Model-Version"] == "1"
     assert live_version(house) == 1
@@ -227,9 +234,9 @@ def test_an_address_is_answered_before_the_ledger_names_it(
     ledger, seen = house.resources.ledger, []
     finish = ledger.finish_deployment
 
-    def finish_looking(number: int, state: str, *rest: Any) -> None:
+    def finish_looking(number: int, state: str, *rest: Any, **more: Any) -> None:
         seen.append((state, ask(proven.service.endpoint, "/ping").status_code))
-        finish(number, state, *rest)
+        finish(number, state, *rest, **more)
 
     monkeypatch.setattr(ledger, "finish_deployment", finish_looking)
     house.promote(proven)
