@@ -136,7 +136,10 @@ def test_what_somebody_works_on_is_left_to_them(world: World) -> None:
         "journal_entry",
     }
     ledger.release_lease(lease, dt.datetime.now(dt.UTC))
-    assert named(maintain(world.house(), dry_run=False)) == world.litter - named(outcome)
+    rest = world.litter - named(outcome)
+    # What registered the unrecorded version has anchored the journal's whole end with it.
+    anchored = {thing for thing in rest if thing[1] == "journal_entry"}
+    assert named(maintain(world.house(), dry_run=False)) == rest - anchored
 
 
 def test_beside_an_empty_ledger_nothing_that_serves_is_touched(world: World) -> None:
