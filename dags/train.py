@@ -11,7 +11,8 @@ that neither has seen.
 
 **When it fails:** the champion goes on serving and the requests stay pending; the next run
 resumes them. A challenger that lost is a green run, its reason in the log of `judge_challenger`.
-It can wait until morning.
+It can wait until morning. Where only `write_model_card` failed, the version is registered and goes
+on without it; clear the task to get the card.
 """
 
 import datetime as dt
@@ -99,34 +100,59 @@ def fit_challenger(model: str, snapshot: dict[str, Any]) -> dict[str, Any]:
     return fitted.as_json()
 
 
-@kit.task(links.RunLink)
+@kit.task(links.RunLink, links.CardLink)
 def judge_challenger(
     model: str, snapshot: dict[str, Any], fitted: dict[str, Any]
 ) -> dict[str, Any]:
     from include.evergreen.contracts import Fitted, Snapshot
     from include.evergreen.stages.training import judge
+    from include.evergreen.stages.training.card import write_card
 
     resources, challenger = kit.resources(model), Fitted.from_json(fitted)
     links.show(links.RunLink, resources.registry.run_url(challenger.run_id))
+    links.show(links.CardLink, write_card.card_url(resources, challenger.run_id))
     judged = judge.judge_challenger(resources, Snapshot.from_json(snapshot), challenger)
     return judged.as_json()
 
 
-@kit.task(links.RunLink, pool=kit.TRAINING_POOL)
+@kit.task(links.RunLink, links.CardLink, pool=kit.TRAINING_POOL)
 def register_candidate(
     model: str, snapshot: dict[str, Any], fitted: dict[str, Any], judged: dict[str, Any]
 ) -> dict[str, Any]:
     from include.evergreen.contracts import Fitted, Judgement, Snapshot
     from include.evergreen.stages.training import register
+    from include.evergreen.stages.training.card import write_card
 
     resources, challenger = kit.resources(model), Fitted.from_json(fitted)
     links.show(links.RunLink, resources.registry.run_url(challenger.run_id))
+    links.show(links.CardLink, write_card.card_url(resources, challenger.run_id))
     candidate = register.register_candidate(
         resources, Snapshot.from_json(snapshot), challenger, Judgement.from_json(judged)
     )
     if candidate is None:
         raise kit.nothing_to_do(f"Not registered: {judged['reason']}")
     return candidate.as_json()
+
+
+@kit.task(
+    links.CardLink,
+    pool=kit.TRAINING_POOL,
+    trigger_rule="none_failed_min_one_success",  # a lost challenger has a card, too
+)
+def write_model_card(
+    model: str, snapshot: dict[str, Any], fitted: dict[str, Any], judged: dict[str, Any]
+) -> str:
+    from include.evergreen.contracts import Fitted, Judgement, Snapshot
+    from include.evergreen.stages.training.card import write_card
+
+    resources, challenger = kit.resources(model), Fitted.from_json(fitted)
+    url = write_card.write_card(
+        resources, Snapshot.from_json(snapshot), challenger, Judgement.from_json(judged)
+    )
+    if url is None:
+        raise kit.nothing_to_do(f"Not judged yet: {judged['reason']}")
+    links.show(links.CardLink, url)
+    return url
 
 
 for spec in kit.specs():
@@ -149,6 +175,7 @@ for spec in kit.specs():
         fitted = fit_challenger(name, frozen)
         trials >> fitted
         judged = judge_challenger(name, frozen, fitted)
-        register_candidate.override(outlets=[assets.candidate_registered(name)])(
+        registered = register_candidate.override(outlets=[assets.candidate_registered(name)])(
             name, frozen, fitted, judged
         )
+        registered >> write_model_card(name, frozen, fitted, judged)

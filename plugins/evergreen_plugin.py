@@ -24,6 +24,7 @@ class EvergreenPlugin(AirflowPlugin):
     name = "evergreen"
     operator_extra_links: ClassVar[list[Any]] = [
         links.RunLink(),
+        links.CardLink(),
         links.DriftReportLink(),
         links.EndpointLink(),
     ]

@@ -1,4 +1,4 @@
-"""Links on a task in the Airflow UI: its MLflow run, its drift report, its running endpoint.
+"""Links on a task in the Airflow UI: its MLflow run, model card, drift report, endpoint.
 
 A task calls `show` once it knows the address; Airflow asks for the links in the same process
 when the task ends, whether it succeeded or failed, and keeps the answer.
@@ -25,6 +25,10 @@ class RunLink(_ShownLink):
 
 class DriftReportLink(_ShownLink):
     name = "Drift report"
+
+
+class CardLink(_ShownLink):
+    name = "Model card"
 
 
 class EndpointLink(_ShownLink):

@@ -49,6 +49,7 @@ def _described(task: AbstractOperator) -> dict[str, Any]:
         "mapped": {k: list(v) for k, v in mapped.value.items()} if mapped is not None else {},
         "upstream": sorted(task.upstream_task_ids),
         "all_done": task.trigger_rule == "all_done",
+        "any_success": task.trigger_rule == "none_failed_min_one_success",
         "outlets": [outlet.name for outlet in task.outlets],
     }
 

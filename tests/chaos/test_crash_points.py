@@ -38,11 +38,9 @@ NOT_IN_THE_LOOP = {
     "ledger.renew_file": "a file of more than fifteen seconds",
     "ledger.renew_lease": "a task of more than fifteen seconds",
     "ledger.renew_ticket": "a trial of more than fifteen seconds",
-    "registry.download_folder": "a judge on another machine than the fit",
     "registry.end_run": _AFTER_A_DEATH,
     "registry.remove_logged_model": _AFTER_A_DEATH,
     "registry.remove_version": _AFTER_A_DEATH,
-    "registry.set_version_tags": "no stage asks for it",
     "registry.take_away": "two that register one training in the same moment",
     **dict.fromkeys(
         (

@@ -94,7 +94,10 @@ class World(Served):
         """One try of a task in a process of its own. A task that is skipped over is `skipped`."""
         described = next(t for t in self.plan(run.dag) if t["task"] == task)
         upstream = {name: run.ended[name].state for name in described["upstream"]}
-        if not described["all_done"] and "skipped" in upstream.values():
+        passed_over = "skipped" in upstream.values()
+        if described["any_success"]:
+            passed_over = "success" not in upstream.values()
+        if passed_over and not described["all_done"]:
             return self._end(run, task, Ended("skipped", error="upstream was skipped"))
         values = []
         for mapped in self._mapped(described):

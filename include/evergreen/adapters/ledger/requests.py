@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, RowMapping, insert, select, update
 
 from include.evergreen.adapters.ledger.engine import Store
 from include.evergreen.adapters.ledger.schema import REQUESTS
@@ -50,18 +50,15 @@ class Requests(Store):
             .order_by(REQUESTS.c.id)
         )
         with self._read() as connection:
-            rows = connection.execute(statement).mappings().all()
-        return [
-            RetrainRequest(
-                id=row["id"],
-                model=row["model"],
-                reason=row["reason"],
-                cause=row["cause"],
-                created_at=row["created_at"].isoformat(),
-                details=row["details"],
-            )
-            for row in rows
-        ]
+            return [_request(row) for row in connection.execute(statement).mappings()]
+
+    @read
+    def requests(self, ids: Iterable[int]) -> list[RetrainRequest]:
+        """These requests, answered or not, oldest first; one that is not known is left out."""
+        statement = select(REQUESTS).where(REQUESTS.c.id.in_(sorted(set(ids))))
+        with self._read() as connection:
+            found = connection.execute(statement.order_by(REQUESTS.c.id)).mappings()
+            return [_request(row) for row in found]
 
     @effect
     def answer_requests(
@@ -75,6 +72,17 @@ class Requests(Store):
         """Answer what is still pending of `ids`, and return it; the first answer stands."""
         with self._write("answers") as connection:
             return answer(connection, ids, training_key, outcome, why, now)
+
+
+def _request(row: RowMapping) -> RetrainRequest:
+    return RetrainRequest(
+        id=row["id"],
+        model=row["model"],
+        reason=row["reason"],
+        cause=row["cause"],
+        created_at=row["created_at"].isoformat(),
+        details=row["details"],
+    )
 
 
 def answer(

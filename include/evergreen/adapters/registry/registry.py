@@ -18,6 +18,7 @@ from include.evergreen.adapters.registry.packaging import BUNDLE, RawColumns, sa
 from include.evergreen.adapters.registry.runs import EXISTS
 from include.evergreen.adapters.registry.versions import (
     INSTALLATION,
+    LONGEST_TAG,
     MANIFEST_DIGEST,
     TRAINING_KEY,
     VersionInfo,
@@ -202,6 +203,12 @@ class Registry(Anchors):
         for key, value in our_tags(tags).items():
             still_ours()
             self._client.set_model_version_tag(model, str(version), key, value)
+
+    @effect
+    @calls_mlflow
+    def describe_version(self, model: str, version: int, words: str) -> None:
+        """Put these words (Markdown, 5,000 characters at most) under a version in MLflow."""
+        self._client.update_model_version(model, str(version), words[:LONGEST_TAG])
 
     @effect
     @calls_mlflow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,18 @@ class Runs:
     def log_text(self, run_id: str, text: str, artifact_file: str) -> None:
         """Write one text file of a run."""
         self._client.log_text(run_id, text, artifact_file)
+
+    @read
+    @calls_mlflow
+    def read_text(self, run_id: str, artifact_file: str) -> str | None:
+        """One text file of a run; None where it has none by this name."""
+        folder = artifact_file.rpartition("/")[0]
+        found = self._client.list_artifacts(run_id, folder or None)
+        if artifact_file not in {artifact.path for artifact in found}:
+            return None
+        with tempfile.TemporaryDirectory(prefix="evergreen-text-") as directory:
+            uri = f"{self._client.get_run(run_id).info.artifact_uri}/{artifact_file}"
+            return self._download(uri, Path(directory)).read_text(encoding="utf-8")
 
     @effect
     @calls_mlflow

@@ -21,6 +21,8 @@ from include.evergreen.errors import Unavailable
 from include.evergreen.settings import Settings
 
 STAGES = ("ingest", "train", "deploy", "monitor")
+#: Nothing waits for it.
+CARD_TASK = "write_model_card"
 DEAD_S = 10.0  # a stack that nobody watches over for this long does not come back by itself
 _MAX_LINES = 12
 
@@ -103,7 +105,7 @@ class Watch:
         running, failure = [], ""
         for stage, found in runs.items():
             if found and found[0].state == "failed" and stage != "monitor" and not failure:
-                failure = self.error_of(found[0])
+                failure = "" if self._goes_on(found[0]) else self.error_of(found[0])
             for run in found:
                 if not run.is_over:
                     running += [
@@ -114,6 +116,11 @@ class Watch:
                         if task.state in ("running", "queued", "up_for_retry", "deferred")
                     ]
         return tuple(running), failure
+
+    def _goes_on(self, run: DagRun) -> bool:
+        """Whether the loop goes on after a failed run: a version lacks no more than its card."""
+        failed = {task.task_id for task in self.airflow().tasks(run) if task.state == "failed"}
+        return failed == {CARD_TASK} and bool(self.ledger.candidates_undeployed(self.model))
 
     def error_of(self, run: DagRun) -> str:
         """Which task of a failed run failed, and its error."""

@@ -1,0 +1,23 @@
+"""SHAP without numba's compiler, which costs each process 5.4 s of CPU and saves it none.
+
+What shap compiles are loops over a few dozen masks; as plain Python they take milliseconds. So the
+compiler is off while shap is imported, and on again for whoever else uses numba.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+
+_compiler = numba.config.DISABLE_JIT
+numba.config.DISABLE_JIT = True
+try:
+    import shap
+finally:
+    numba.config.DISABLE_JIT = _compiler
+
+__all__ = ["Independent", "PermutationExplainer"]
+
+Independent: Any = shap.maskers.Independent
+PermutationExplainer: Any = shap.PermutationExplainer
