@@ -200,7 +200,7 @@ def spark(title: str, series: Mapping[str, Sequence[float]]) -> str:
 
 def matrix(title: str, classes: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
     """What was true (down) against what was said (across), shaded by the share of its row."""
-    cell = min(64.0, (WIDTH - LABELS - 8) / len(classes))
+    cell = min(84.0, (WIDTH - LABELS - 8) / len(classes))
     parts = [svg.text(LABELS, 12, "said", "tick")]
     for place, name in enumerate(classes):
         middle = LABELS + cell * (place + _HALF)

@@ -11,6 +11,8 @@ from include.evergreen.spec import Column
 from include.evergreen.stages.training.contest import Contest
 
 BINS = 16
+#: As many whole numbers have a bar each.
+MOST_WHOLE = 32
 MOST_VALUES = 8
 #: Columns beyond this many are told by name only: a card is read by people.
 MOST_COLUMNS = 60
@@ -59,7 +61,7 @@ def _histogram(parts: dict[str, pl.Series]) -> dict[str, Any]:
         return {"kind": "histogram", "edges": [], "train": [], "holdout": []}
     low, high = np.quantile(both, [0.005, 0.995])
     distinct = np.unique(both)
-    if len(distinct) <= BINS and float(distinct[-1] - distinct[0]) == len(distinct) - 1:
+    if len(distinct) <= MOST_WHOLE and float(distinct[-1] - distinct[0]) == len(distinct) - 1:
         edges = np.append(distinct, distinct[-1] + 1) - 0.5  # whole numbers, each its own bar
     else:
         edges = np.linspace(low, high if high > low else low + 1, BINS + 1)

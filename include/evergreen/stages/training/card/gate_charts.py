@@ -30,7 +30,10 @@ def _champion(evidence: Mapping[str, Any]) -> Iterator[Drawn]:
     if _is_number(evidence.get("min_improvement")):
         marks["required"] = float(evidence["min_improvement"])
     row = Range("improvement", float(value), low, high, "challenger")
-    said = "Improvement over the champion (a share of its metric), with its interval"
+    said = (
+        "Improvement over the champion as a share, and its interval; dashed: a tie, and what is "
+        "required"
+    )
     yield said, charts.ranges(said, [row], marks=marks)
 
 

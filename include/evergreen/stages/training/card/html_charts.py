@@ -118,7 +118,7 @@ def effect_figures(card: Card) -> list[str]:
         return []
     rows = [(row["column"], row["mean_abs"]) for row in found["importances"]]
     said = f"Mean |SHAP|: the {len(rows)} columns that count most, of {found['columns']}"
-    figures = [html_parts.figure(said, charts.bars(said, rows), css="tall")]
+    figures = [html_parts.figure(said, charts.bars(said, rows))]
     return figures + [_dependence(part, found) for part in found["dependence"]]
 
 

@@ -24,7 +24,7 @@ def keys(names: Iterable[str]) -> str:
 
 
 def figure(caption: str, chart: str, note: str = "", *, css: str = "") -> str:
-    """A chart in its frame. `note` is HTML; `css` makes it `broad` or `tall`."""
+    """A chart in its frame. `note` is HTML; `css` may make it `broad`."""
     said = f"<figcaption>{escape(caption)}{note}</figcaption>"
     return f'<figure class="{f"panel {css}".strip()}">{said}{chart}</figure>'
 
@@ -53,19 +53,22 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], marked: Collection
         ]
         css = ' class="decides"' if number in marked else ""
         drawn.append(f"<tr{css}>{''.join(cells)}</tr>")
-    return _table(head, drawn)
+    return _table(head, drawn, right)
 
 
 def raw_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table whose cells are HTML already."""
-    return _table(
-        head,
-        [f"<tr><th>{row[0]}</th>{''.join(_cell(value) for value in row[1:])}</tr>" for row in rows],
+    drawn = [
+        f"<tr><th>{row[0]}</th>{''.join(_cell(value) for value in row[1:])}</tr>" for row in rows
+    ]
+    return _table(head, drawn, [False] * len(head))
+
+
+def _table(head: Sequence[str], rows: Iterable[str], right: Sequence[bool]) -> str:
+    names = "".join(
+        f"<th{_RIGHT if at_right else ''}>{escape(name)}</th>"
+        for name, at_right in zip(head, right, strict=True)
     )
-
-
-def _table(head: Sequence[str], rows: Iterable[str]) -> str:
-    names = "".join(f"<th>{escape(name)}</th>" for name in head)
     return (
         f'<div class="wide"><table><thead><tr>{names}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
@@ -73,6 +76,7 @@ def _table(head: Sequence[str], rows: Iterable[str]) -> str:
 
 
 _LONG = 24
+_RIGHT = ' class="number"'
 
 
 def _cell(html: str) -> str:

@@ -13,11 +13,13 @@ from include.evergreen.policy.metrics import KNOWN, metrics_for
 from include.evergreen.stages.training.card.explain import drawn
 from include.evergreen.stages.training.contest import Contest
 from include.evergreen.stages.training.recipes import classes_of
-from include.evergreen.stages.training.resampling import block_length, interval
+from include.evergreen.stages.training.resampling import RESAMPLES, block_length, interval
 from include.evergreen.stages.training.scoring import codes
 
 CONFIDENCE = 0.95
 CONTENDERS = ("challenger", "champion", "baseline")
+#: For a metric that does not decide: most cost a scoring a resample.
+FEWER = 100
 POINTS = 300
 MOMENTS = 96
 SHARES = 20
@@ -30,7 +32,7 @@ Array = npt.NDArray[Any]
 def metrics_of(contest: Contest) -> list[dict[str, Any]]:
     """Every metric of the task and of the spec, for each contender, with its interval.
 
-    The metric that decides comes first.
+    The metric that decides comes first; of the others the baseline has no interval.
     """
     spec = contest.spec
     names = dict.fromkeys((contest.metric, *metrics_for(spec.task), *spec.gates.floors))
@@ -53,6 +55,9 @@ def metrics_of(contest: Contest) -> list[dict[str, Any]]:
 def _value(contest: Contest, who: str, metric: str) -> dict[str, Any]:
     spec, answer = contest.spec, contest.answers[who]
     value = contest.score(answer, metric=metric)
+    decides = metric == contest.metric
+    if who == "baseline" and not decides:
+        return {"value": value if math.isfinite(value) else None, "low": None, "high": None}
     low, high = interval(
         metric,
         contest.truth,
@@ -61,6 +66,7 @@ def _value(contest: Contest, who: str, metric: str) -> dict[str, Any]:
         confidence=CONFIDENCE,
         block=block_length(contest.holdout.height, in_time=spec.data.time is not None),
         seed=spec.training.seed,
+        resamples=RESAMPLES if decides else FEWER,
     )
     known = all(math.isfinite(number) for number in (value, low, high))
     return {

@@ -6,6 +6,7 @@ compiler is off while shap is imported, and on again for whoever else uses numba
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numba
@@ -13,7 +14,10 @@ import numba
 _compiler = numba.config.DISABLE_JIT
 numba.config.DISABLE_JIT = True
 try:
-    import shap
+    with warnings.catch_warnings():
+        # shap makes its colour maps in a way that matplotlib is going to deprecate.
+        warnings.simplefilter("ignore", PendingDeprecationWarning)
+        import shap
 finally:
     numba.config.DISABLE_JIT = _compiler
 

@@ -45,7 +45,7 @@ font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
 .panels{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,21rem),1fr));gap:.8rem;
 margin:.8rem 0;align-items:start}
 .panel{padding:.8rem 1rem;margin:0;min-width:0}
-.panel.broad{grid-column:1/-1}.panel.tall{grid-row:span 2}
+.panel.broad{grid-column:1/-1}
 figcaption{font-size:.88rem;font-weight:600;margin:0 0 .45rem;line-height:1.35}
 figcaption small{display:block;font-weight:400;color:var(--soft)}
 .wide{overflow-x:auto;background:var(--card);border:1px solid var(--line);border-radius:12px;
@@ -54,8 +54,8 @@ table{border-collapse:collapse;width:100%;font-size:.93rem;font-variant-numeric:
 th,td{text-align:left;vertical-align:top;padding:.5rem .85rem;border-top:1px solid var(--line)}
 thead th,tr.first th,tr.first td{border-top:0}
 thead th{color:var(--soft);font-size:.8rem;font-weight:600;white-space:nowrap}
-tbody th{font-weight:600}
-td.number{text-align:right;white-space:nowrap}
+tbody th{font-weight:600}thead th.number{text-align:right}
+.number{text-align:right;white-space:nowrap}
 tr.decides{background:var(--tint)}
 td.text{min-width:12rem;overflow-wrap:anywhere}
 dl{display:grid;grid-template-columns:minmax(9rem,max-content) 1fr;margin:.8rem 0;
