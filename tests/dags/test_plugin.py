@@ -20,6 +20,7 @@ def test_the_plugin_registers_links_and_mounts_no_app(
     plugin = namespace["EvergreenPlugin"]
     assert [link.name for link in plugin.operator_extra_links] == [
         "MLflow run",
+        "Model card",
         "Drift report",
         "Running endpoint",
     ]

@@ -9,17 +9,12 @@ import polars as pl
 from include.evergreen.errors import ArtifactRefused
 from include.evergreen.model_code.predictor import Predictor
 from include.evergreen.spec import ModelSpec
-from include.evergreen.stages.bundle import columns_of, load_predictor
+from include.evergreen.stages.bundle import load_predictor
 from include.evergreen.stages.deploy.fetch_bundle import fetch_bundle
 from include.evergreen.stages.resources import Resources
 from include.evergreen.stages.training.baseline import default_baseline, predict_naively
-from include.evergreen.stages.training.recipes import (
-    classes_of,
-    limited,
-    target_of,
-    threads_of,
-    times_of,
-)
+from include.evergreen.stages.training.contest import predict
+from include.evergreen.stages.training.recipes import classes_of, target_of, times_of
 from include.evergreen.stages.training.scoring import Prediction
 
 log = logging.getLogger(__name__)
@@ -49,8 +44,7 @@ def answer_of(predictor: Predictor, rows: pl.DataFrame) -> Prediction:
     if absent:
         log.info("The contract has no %s any more: missing to the champion", ", ".join(absent))
         rows = rows.with_columns(pl.lit(None).alias(name) for name in absent)
-    with limited(threads_of(1), rows.height * rows.width):
-        return predictor.predict(columns_of(rows, predictor.contract))
+    return predict(predictor, rows)
 
 
 def naive_answer(spec: ModelSpec, train: pl.DataFrame, holdout: pl.DataFrame) -> Prediction:

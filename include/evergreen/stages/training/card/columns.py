@@ -43,7 +43,9 @@ def _described(contest: Contest, name: str, column: Column) -> dict[str, Any]:
         "max": column.max,
         "values": None if column.values is None else list(column.values),
         "max_null_share": column.max_null_share,
-        "missing": {part: float(values.is_null().mean() or 0.0) for part, values in parts.items()},
+        "missing": {
+            part: values.null_count() / max(1, len(values)) for part, values in parts.items()
+        },
         "held": _histogram(parts) if numbers else _shares(parts),
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -51,7 +52,7 @@ def with_entry(card: dict[str, Any], entry: CardEntry) -> dict[str, Any]:
     return {**card, "decisions": [known.as_json() for known in entries]}
 
 
-def standing_of(card: dict[str, Any]) -> str:
+def standing_of(card: Mapping[str, Any]) -> str:
     """What became of the version, in a word or two."""
     if card["judgement"]["verdict"] != "won":
         return "not registered"

@@ -21,15 +21,16 @@ def charts_of(gate: Mapping[str, Any]) -> list[Drawn]:
 
 
 def _champion(evidence: Mapping[str, Any]) -> Iterator[Drawn]:
-    interval, value = evidence.get("interval"), evidence.get("improvement")
-    if not _is_number(value):
+    interval, value = evidence.get("interval"), _float(evidence.get("improvement"))
+    if value is None:
         return
     known = isinstance(interval, list) and all(map(_is_number, interval)) and len(interval) == _FEW
     low, high = interval if known and interval else (None, None)
     marks = {"a tie": 0.0}
-    if _is_number(evidence.get("min_improvement")):
-        marks["required"] = float(evidence["min_improvement"])
-    row = Range("improvement", float(value), low, high, "challenger")
+    required = _float(evidence.get("min_improvement"))
+    if required is not None:
+        marks["required"] = required
+    row = Range("improvement", value, low, high, "challenger")
     said = (
         "Improvement over the champion as a share, and its interval; dashed: a tie, and what is "
         "required"

@@ -11,15 +11,16 @@ from typing import Any
 
 import numba
 
-_compiler = numba.config.DISABLE_JIT
-numba.config.DISABLE_JIT = True
+_switches: Any = numba.config
+_compiler = _switches.DISABLE_JIT
+_switches.DISABLE_JIT = True
 try:
     with warnings.catch_warnings():
         # shap makes its colour maps in a way that matplotlib is going to deprecate.
         warnings.simplefilter("ignore", PendingDeprecationWarning)
         import shap
 finally:
-    numba.config.DISABLE_JIT = _compiler
+    _switches.DISABLE_JIT = _compiler
 
 __all__ = ["Independent", "PermutationExplainer"]
 
