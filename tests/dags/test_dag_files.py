@@ -131,3 +131,13 @@ def test_a_refused_spec_stops_only_its_own_model(write_models, project_root: Pat
 def test_no_task_body_reads_the_date_of_a_run_that_has_none(project_root: Path) -> None:
     for file in (project_root / "dags").glob("*.py"):
         assert not re.search(r"\bds\b|logical_date|data_interval", file.read_text()), file
+
+
+def test_nothing_waits_for_a_model_card_and_a_lost_challenger_has_one(bag: DagBag) -> None:
+    tasks = bag.dags["alpha.train"].task_dict
+    card = tasks["write_model_card"]
+    assert card.downstream_task_ids == set()
+    assert card.outlets == []
+    assert "register_candidate" in card.upstream_task_ids, "it takes no slot before a registration"
+    assert card.trigger_rule == "none_failed_min_one_success"
+    assert tasks["register_candidate"].outlets, "what wakes deploy is sent before there is a card"
