@@ -34,6 +34,14 @@ def test_what_is_not_answered_stays_pending_for_ever_oldest_first(ledger):
     assert pending == [made[0], made[2]]
 
 
+def test_requests_are_found_by_number_answered_or_not(ledger):
+    causes = [f"cause {number}" for number in range(3)]
+    made = [ledger.request_retrain(MODEL, "new_data", cause, {"n": 1}, NOW) for cause in causes]
+    ledger.answer_requests([made[0].id], "key1", "registered", "won", after(1))
+    assert ledger.requests([made[2].id, made[0].id, made[0].id, 999]) == [made[0], made[2]]
+    assert ledger.requests([]) == []
+
+
 def test_the_first_answer_stands(ledger):
     one = ledger.request_retrain(MODEL, "manual", "cause", {}, NOW).id
     assert ledger.answer_requests([one], "key1", "registered", "won", after(1)) == [one]
