@@ -95,17 +95,21 @@ def _leakage(evidence: Mapping[str, Any]) -> Iterator[Drawn]:
 
 
 def _behaviour(evidence: Mapping[str, Any]) -> Iterator[Drawn]:
-    for key, said in (
-        ("tests", "Share of the rows that break each expectation"),
-        ("expectations", "Share of the rows that break each expectation"),
-    ):
-        rows = [
-            (str(row["name"]), float(row["violations"]))
-            for row in _things(evidence.get(key), "name", "violations")
-            if _is_number(row["violations"])
-        ]
-        if rows:
-            yield said, charts.bars(said, rows[:MOST_BARS])
+    found = _things(evidence.get("expectations"), "name")
+    rows = [
+        (str(row["name"]), float(row["share"])) for row in found if _is_number(row.get("share"))
+    ]
+    if rows:
+        said = "Share of the rows that break each expectation"
+        yield said, charts.bars(said, rows[:MOST_BARS])
+
+
+def _stability(evidence: Mapping[str, Any]) -> Iterator[Drawn]:
+    found = _things(evidence.get("touched"), "what", "loss")
+    rows = [(str(row["what"]), float(row["loss"])) for row in found if _is_number(row["loss"])]
+    if rows:
+        said = "How much the error grows when the inputs are touched, as a share"
+        yield said, charts.bars(said, rows[:MOST_BARS])
 
 
 _DRAWN: dict[str, Callable[[Mapping[str, Any]], Iterator[Drawn]]] = {
@@ -114,6 +118,7 @@ _DRAWN: dict[str, Callable[[Mapping[str, Any]], Iterator[Drawn]]] = {
     "fairness": _fairness,
     "calibration": _calibration,
     "leakage": _leakage,
+    "stability": _stability,
     "behaviour": _behaviour,
 }
 

@@ -168,7 +168,9 @@ def card() -> dict:
             gate("fairness", "failed", "warn", evidence=FAIRNESS),
             gate("calibration", evidence=CALIBRATION),
             gate("leakage", evidence=LEAKAGE),
-            gate("stability", "not_applicable", seen="nothing may be missing"),
+            gate("stability", "passed", evidence=STABILITY),
+            gate("behaviour", "passed", evidence=BEHAVIOUR),
+            gate("overfitting", "not_applicable", seen="nothing was learned from"),
             gate("size", "passed", "warn", evidence={"size_mib": 1.5, "parts": {"graph": 1.25}}),
             gate("latency", "off", "off", seen="not computed"),
         ],
@@ -247,6 +249,8 @@ CALIBRATION = {
         {"predicted": 0.8, "observed": 0.7654, "rows": 100},
     ],
 }
+STABILITY = {"touched": [{"what": "noise", "error": 0.21, "loss": 0.0517}], "max_loss": 0.2}
+BEHAVIOUR = {"expectations": [{"name": EVIL, "column": "hours", "share": 0.0233, "rows": 400}]}
 LEAKAGE = {
     "skill": 0.4,
     "importances": [{"column": "hours", "error": 0.2, "lost": 0.3377}],
