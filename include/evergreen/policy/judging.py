@@ -1,62 +1,47 @@
-"""Decides whether a challenger won. Pure: scores in, judgement out.
+"""Decides whether a challenger won. Pure: scores and what the gates found in, judgement out.
 
-Whatever is not a clear win is a "no": a tie, a score that is no number, no rows, scores on
-different rows. The champion's gate and the baseline's both apply, always.
+Whatever is not a clear win is a "no": a score that is no number, no rows, scores on different
+rows, no gate that looked, and any gate that blocks and failed. A tie is the champion's gate's "no".
 """
 
 from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from include.evergreen.contracts import Judgement, Score
+from include.evergreen.contracts import GateName, GateResult, Judgement, Score
+from include.evergreen.policy.improvement import over_baseline, over_champion
 
-#: Relative to a score near zero every difference is large: the champion's score counts at
-#: least as this share of the baseline's.
-FLOOR_SHARE = 0.01
-#: Scores that end at 1 say next to nothing near zero (an R² of 0.001): they count at least as this
-#: much. Errors do not end at 1, and neither do scikit-learn's negated ones.
-GAIN_FLOOR = 0.1
-_ROUNDING = 1e-12
+#: The gates whose figures a judgement tells even of a challenger that won.
+_ALWAYS_TOLD: tuple[GateName, ...] = ("champion", "baseline")
 
 
 @dataclass(frozen=True)
 class JudgingRules:
-    """The gates of the spec, which way the metric improves, and whether it ends at 1."""
+    """Which way the metric improves, and what the two margins are, for the record."""
 
     greater_is_better: bool
     min_improvement: float
     min_baseline_improvement: float
-    ends_at_one: bool = True
-
-
-def improvement_over(challenger: Score, other: Score, floor: float, rules: JudgingRules) -> float:
-    """By how much the challenger is better, relative to the other's score; negative if worse.
-
-    The other's score counts at least as `floor`; of two zeros neither is better.
-    """
-    difference = challenger.value - other.value
-    better_by = difference if rules.greater_is_better else -difference
-    if better_by == 0:
-        return 0.0
-    scale = max(abs(other.value), floor)
-    return better_by / scale if scale > 0 else math.copysign(math.inf, better_by)
 
 
 def judge(
     challenger: Score,
     champion: Score | None,
     baseline: Score,
+    gates: Sequence[GateResult],
     rules: JudgingRules,
     champion_version: int | None = None,
 ) -> Judgement:
-    """The judge's word on scores of one metric on one holdout.
+    """The judge's word on scores of one metric on one holdout, and on what the gates found.
 
     Args:
         challenger: of the recipe fitted without the holdout.
         champion: of the registered champion; None for a first model.
         baseline: of the naive prediction.
+        gates: one result a gate, in the order in which they are told.
         rules: see `JudgingRules`.
         champion_version: of the champion, for the record.
     """
@@ -70,24 +55,24 @@ def judge(
             rules.min_improvement if champion else rules.min_baseline_improvement
         ),
     )
-    problem = _not_comparable(challenger=challenger, champion=champion, baseline=baseline)
+    problem = not_comparable(challenger=challenger, champion=champion, baseline=baseline)
     if problem:
         return say("lost", problem)
-    floor = GAIN_FLOOR if rules.greater_is_better and rules.ends_at_one else 0.0
-    improvement = improvement_over(challenger, baseline, floor, rules)
-    required = rules.min_baseline_improvement
-    gates = [_gate("the naive baseline", challenger, baseline, improvement, required)]
-    if champion is not None:
-        floor = max(floor, FLOOR_SHARE * abs(baseline.value))
-        improvement = improvement_over(challenger, champion, floor, rules)
-        name = "the champion" if champion_version is None else f"champion v{champion_version}"
-        gates.insert(0, _gate(name, challenger, champion, improvement, rules.min_improvement))
-    lost = [text for passed, text in gates if not passed]
-    reason = "; ".join(lost or [text for _, text in gates])
-    return say("lost" if lost else "won", reason, improvement=improvement)
+    which = {"greater_is_better": rules.greater_is_better}
+    if champion is None:
+        improvement = over_baseline(challenger.value, baseline.value, **which)
+    else:
+        improvement = over_champion(challenger.value, champion.value, baseline.value, **which)
+    say = functools.partial(say, improvement=improvement, gates=tuple(gates))
+    if not gates:
+        return say("lost", "no gate has looked at it")
+    blocked = [told(gate) for gate in gates if gate.blocks]
+    return say("lost" if blocked else "won", "; ".join(blocked or _won_by(gates)))
 
 
-def _not_comparable(**scores: Score | None) -> str:
+def not_comparable(*, challenger: Score, champion: Score | None, baseline: Score) -> str:
+    """Why these scores decide nothing; empty if they are numbers of one metric on one holdout."""
+    scores = {"challenger": challenger, "champion": champion, "baseline": baseline}
     known = {name: score for name, score in scores.items() if score is not None}
     for name, score in known.items():
         if score.n_rows <= 0:
@@ -100,15 +85,16 @@ def _not_comparable(**scores: Score | None) -> str:
     return ""
 
 
-def _gate(
-    name: str, challenger: Score, other: Score, improvement: float, required: float
-) -> tuple[bool, str]:
-    passed = improvement > 0 and improvement >= required - _ROUNDING
-    scores = f"{challenger.metric} {challenger.value:.6g} against {other.value:.6g}"
-    if improvement == 0:
-        return False, f"a tie with {name} ({scores}); a tie keeps what is"
-    word = "better" if improvement > 0 else "worse"
-    return passed, (
-        f"{abs(improvement):.2%} {word} than {name} ({scores}), "
-        f"{'required' if passed else 'but required'} {required:.2%}"
-    )
+def told(gate: GateResult) -> str:
+    """What a gate saw against what it requires, with its name."""
+    but = "but required" if gate.verdict == "failed" else "required"
+    return f"{gate.seen}, {but} {gate.required} (gate {gate.name})"
+
+
+def _won_by(gates: Sequence[GateResult]) -> list[str]:
+    """The improvements, then each warning; at the least, how many gates were passed."""
+    passed = [gate for gate in gates if gate.verdict == "passed"]
+    lines = [told(gate) for gate in passed if gate.name in _ALWAYS_TOLD]
+    if not lines:
+        lines.append(f"{len(passed)} of {len(gates)} gates passed, and none that blocks failed")
+    return lines + [f"warning: {told(gate)}" for gate in gates if gate.verdict == "failed"]

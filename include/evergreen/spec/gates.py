@@ -15,6 +15,12 @@ CellValue = StrictStr | StrictInt | StrictBool
 class Slice(Section):
     """Rows that must be served well by themselves: some values of a column, or a range of it."""
 
+    name: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=60,
+        description="What it is called; left out: its column and values.",
+    )
     column: ColumnName
     values: tuple[CellValue, ...] | None = Field(default=None, min_length=1, max_length=1000)
     min: float | None = Field(default=None, description="The least value of the range, included.")
@@ -42,11 +48,18 @@ class Fairness(Section):
     )
     max_demographic_parity_difference: Share = Field(
         default=0.3,
-        description="Largest difference in the share of positive predictions (classification).",
+        description="Largest difference in the share of positive predictions (binary).",
     )
     max_equalized_odds_difference: Share = Field(
         default=0.3,
-        description="Largest difference in true or false positive rate (classification).",
+        description="Largest difference in true or false positive rate (binary).",
+    )
+    max_mean_prediction_gap: float = Field(
+        default=0.5,
+        ge=0,
+        le=100,
+        description="Largest difference in the mean prediction (regression), in standard "
+        "deviations of the target.",
     )
     max_worst_group_loss: float = Field(
         default=0.5,
@@ -59,12 +72,17 @@ class Fairness(Section):
 class Calibration(Section):
     """Whether a prediction means what it says."""
 
-    max_error: float = Field(
+    max_error: Share = Field(
         default=0.1,
         gt=0,
-        le=10,
-        description="Classification: expected calibration error, a probability. Regression: "
-        "|mean prediction - mean target| in standard deviations of the target.",
+        description="Classification: the expected calibration error, a probability.",
+    )
+    max_bias: float = Field(
+        default=0.5,
+        gt=0,
+        le=100,
+        description="Regression: |mean prediction - mean target|, in standard deviations of the "
+        "target.",
     )
 
 

@@ -8,17 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from include.evergreen.contracts import Task
-from include.evergreen.policy.metrics import (
-    CLASSIFICATION,
-    KNOWN,
-    NO_JUDGES,
-    metrics_for,
-    scorers_for,
-)
+from include.evergreen.policy.metrics import CLASSIFICATION
 from include.evergreen.spec.cron import MINUTE_S, cron_problem
 from include.evergreen.spec.document import Location
 from include.evergreen.spec.problems import Problem, hint
 from include.evergreen.spec.rules_data import NUMERIC, columns, places, roles, target
+from include.evergreen.spec.rules_gates import gates, metric
 
 if TYPE_CHECKING:
     from include.evergreen.spec.model import ModelSpec
@@ -32,18 +27,13 @@ ESTIMATORS: dict[str, tuple[Task, ...]] = {
     "logistic_regression": CLASSIFICATION,
 }
 _BUILDER = re.compile(r"^include\.models(?:\.[A-Za-z_]\w*)+:[A-Za-z_]\w*$", re.ASCII)
-_BASELINES: dict[str, tuple[Task, ...]] = {
-    "mean": ("regression",),
-    "majority": CLASSIFICATION,
-    "last_value": ("regression", *CLASSIFICATION),
-}
 
 
 def broken_rules(spec: ModelSpec) -> list[Problem]:
     """Every rule between fields that the spec breaks, empty if none."""
     rules: tuple[Callable[[ModelSpec], Iterator[Problem]], ...] = (
         columns, roles, target, places, _features, _computed,
-        _training, _estimators, _gates, _retrain, _schedules, _monitoring, _private,
+        _training, _estimators, gates, _retrain, _schedules, _monitoring, _private,
     )  # fmt: skip
     return list(itertools.chain.from_iterable(rule(spec) for rule in rules))
 
@@ -107,24 +97,9 @@ def _numeric(at: Location, name: str, numeric: Sequence[str]) -> Iterator[Proble
 
 def _training(spec: ModelSpec) -> Iterator[Problem]:
     training, at = spec.training, "training"
-    yield from _metric((at, "metric"), training.metric, spec.task)
+    yield from metric((at, "metric"), training.metric, spec.task)
     if training.holdout.days is not None and spec.data.time is None:
         yield Problem((at, "holdout", "days"), "needs data.time; use share without a time column")
-
-
-def _metric(at: Location, name: str, task: Task) -> Iterator[Problem]:
-    """A metric has to be known, computable from predictions, and of the task."""
-    ours, scorers = ", ".join(metrics_for(task)), scorers_for(task)
-    if name in NO_JUDGES:
-        yield Problem(at, f"{name!r} judges no model: {NO_JUDGES[name]}; use {ours}")
-    elif name not in KNOWN:
-        yield Problem(
-            at,
-            f"{name[:60]!r} is not known; {task}: {ours}, or a scorer of scikit-learn, such as "
-            f"{scorers[0]}.{hint(name, [*metrics_for(task), *scorers])}",
-        )
-    elif task not in KNOWN[name].tasks:
-        yield Problem(at, f"{name!r} does not fit {task}; use {ours}")
 
 
 def _estimators(spec: ModelSpec) -> Iterator[Problem]:
@@ -146,16 +121,6 @@ def _estimators(spec: ModelSpec) -> Iterator[Problem]:
             )
         elif spec.task not in ESTIMATORS[name]:
             yield Problem(place, f"{name!r} does not fit {spec.task}")
-
-
-def _gates(spec: ModelSpec) -> Iterator[Problem]:
-    baseline = spec.gates.naive_baseline
-    if baseline is not None and spec.task not in _BASELINES[baseline]:
-        yield Problem(("gates", "naive_baseline"), f"{baseline!r} does not fit {spec.task}")
-    if baseline == "last_value" and spec.data.time is None:
-        yield Problem(("gates", "naive_baseline"), "'last_value' needs data.time")
-    for name in spec.gates.floors:
-        yield from _metric(("gates", "floors", name), name, spec.task)
 
 
 def _retrain(spec: ModelSpec) -> Iterator[Problem]:

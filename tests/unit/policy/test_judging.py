@@ -1,12 +1,18 @@
-"""Only a clear win registers."""
+"""Only a clear win registers: the scores must be comparable, and no gate that blocks may fail."""
 
 import dataclasses
 import math
 
 import pytest
 
-from include.evergreen.contracts import Score
+from include.evergreen.contracts import GateResult, Score
+from include.evergreen.policy.gates.baseline import baseline as baseline_gate
+from include.evergreen.policy.gates.champion import Resampled
+from include.evergreen.policy.gates.champion import champion as champion_gate
+from include.evergreen.policy.gates.finding import Finding, result_of, switched_off
 from include.evergreen.policy.judging import JudgingRules, judge
+
+ALWAYS = Resampled((0.1,) * 20, blocks=14)
 
 
 def score(value: float, n_rows: int = 500, metric: str = "rmse") -> Score:
@@ -15,6 +21,33 @@ def score(value: float, n_rows: int = 500, metric: str = "rmse") -> Score:
 
 def rules(greater=False, gate=0.01, baseline=0.01) -> JudgingRules:
     return JudgingRules(greater, gate, baseline)
+
+
+def judged(challenger, champion, baseline, how=None, version=None, resampled=ALWAYS, *more):
+    """The word on these scores, with the two gates that look at nothing but scores."""
+    how = how or rules()
+    which = {"greater_is_better": how.greater_is_better}
+    found = {
+        "baseline": baseline_gate(
+            challenger, baseline, min_improvement=how.min_baseline_improvement, kind="mean", **which
+        )
+    }
+    if champion is not None:
+        name = "the champion" if version is None else f"champion v{version}"
+        found = {
+            "champion": champion_gate(
+                challenger,
+                champion,
+                baseline,
+                resampled,
+                min_improvement=how.min_improvement,
+                confidence=0.9,
+                name=name,
+                **which,
+            )
+        } | found
+    gates = [result_of(name, "block", finding) for name, finding in found.items()]
+    return judge(challenger, champion, baseline, [*gates, *more], how, version)
 
 
 @pytest.mark.parametrize(
@@ -38,15 +71,37 @@ def rules(greater=False, gate=0.01, baseline=0.01) -> JudgingRules:
     ],
 )
 def test_a_challenger_wins_only_by_the_margin(greater, challenger, champion, baseline, verdict):
-    judged = judge(score(challenger), score(champion), score(baseline), rules(greater), 3)
-    assert judged.verdict == verdict, judged.reason
-    assert judged.champion_version == 3
+    word = judged(score(challenger), score(champion), score(baseline), rules(greater), 3)
+    assert word.verdict == verdict, word.reason
+    assert word.champion_version == 3
 
 
 def test_a_tie_keeps_the_champion():
-    judged = judge(score(10.0), score(10.0), score(20.0), rules(), 4)
-    assert judged.verdict == "lost"
-    assert judged.reason.startswith("a tie with champion v4 (rmse 10 against 10)")
+    word = judged(score(10.0), score(10.0), score(20.0), version=4)
+    assert word.verdict == "lost"
+    assert word.reason.startswith("a tie with champion v4 (rmse 10 against 10)")
+
+
+@pytest.mark.parametrize(
+    ("better_in", "verdict"), [(20, "won"), (18, "won"), (17, "lost"), (0, "lost")]
+)
+def test_a_win_by_the_margin_that_is_luck_is_lost(better_in, verdict):
+    drawn = [0.2] * better_in + [-0.1] * (20 - better_in)
+    word = judged(score(80.0), score(100.0), score(200.0), None, 2, Resampled(drawn, 14))
+    assert word.verdict == verdict, word.reason
+    share, but = f"{better_in / 20:.1%}", "but " if verdict == "lost" else ""
+    assert word.reason.startswith(
+        f"20.00% better than champion v2 (rmse 80 against 100), in {share} of the resamples, "
+        f"{but}required 1.00% and 90% of them (gate champion)"
+    )
+
+
+def test_a_resample_without_a_number_is_no_win_and_none_at_all_is_none():
+    drawn = Resampled([0.2, math.nan, 0.1, -0.1], 4)
+    assert drawn.better_share == 0.5
+    assert drawn.interval(0.9) == pytest.approx((-0.08, 0.19))
+    assert Resampled([], 0).better_share == 0.0
+    assert Resampled([math.nan, 0.1], 2).interval(0.9) is None
 
 
 @pytest.mark.parametrize(
@@ -54,9 +109,9 @@ def test_a_tie_keeps_the_champion():
     [(50.0, 100.0, "won"), (99.5, 100.0, "lost"), (100.0, 100.0, "lost"), (150.0, 100.0, "lost")],
 )
 def test_a_first_model_must_beat_the_naive_baseline(challenger, baseline, verdict):
-    judged = judge(score(challenger), None, score(baseline), rules())
-    assert judged.verdict == verdict, judged.reason
-    assert judged.required_improvement == 0.01
+    word = judged(score(challenger), None, score(baseline))
+    assert word.verdict == verdict, word.reason
+    assert word.required_improvement == 0.01
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
@@ -65,35 +120,66 @@ def test_a_first_model_must_beat_the_naive_baseline(challenger, baseline, verdic
 def test_a_score_that_is_no_number_is_a_no(bad, who, greater):
     scores = {"challenger": score(0.9), "champion": score(0.5), "baseline": score(0.1)}
     scores[who] = score(bad)
-    judged = judge(*scores.values(), rules(greater))
-    assert judged.verdict == "lost"
-    assert f"the rmse of the {who} is no number" in judged.reason
+    word = judge(*scores.values(), [PASSED], rules(greater))
+    assert word.verdict == "lost"
+    assert f"the rmse of the {who} is no number" in word.reason
 
 
 def test_no_rows_is_a_no():
-    judged = judge(score(1.0, 0), score(2.0, 0), score(3.0, 0), rules())
-    assert judged.verdict == "lost"
-    assert judged.reason == "the challenger was scored on no rows"
+    word = judge(score(1.0, 0), score(2.0, 0), score(3.0, 0), [PASSED], rules())
+    assert word.verdict == "lost"
+    assert word.reason == "the challenger was scored on no rows"
 
 
 def test_scores_on_different_rows_are_not_compared():
-    judged = judge(score(1.0), score(2.0, 400), score(3.0), rules())
-    assert judged.verdict == "lost"
-    assert "not of one metric on the same rows" in judged.reason
+    word = judge(score(1.0), score(2.0, 400), score(3.0), [PASSED], rules())
+    assert word.verdict == "lost"
+    assert "not of one metric on the same rows" in word.reason
 
 
 def test_a_loss_names_both_scores_and_the_margin():
-    judged = judge(score(99.5), score(100.0), score(200.0), rules(), 2)
-    assert judged.reason == (
-        "0.50% better than champion v2 (rmse 99.5 against 100), but required 1.00%"
+    word = judged(score(99.5), score(100.0), score(200.0), version=2)
+    assert word.reason == (
+        "0.50% better than champion v2 (rmse 99.5 against 100), in 100.0% of the resamples, "
+        "but required 1.00% and 90% of them (gate champion)"
     )
 
 
-def test_a_negated_error_is_judged_as_the_error_is():
-    of_errors = dataclasses.replace(rules(greater=False), min_improvement=0.01)
-    negated = dataclasses.replace(of_errors, greater_is_better=True, ends_at_one=False)
-    for challenger, champion in ((0.0098, 0.01), (0.00995, 0.01), (0.011, 0.01), (0.0, 0.01)):
-        error = judge(score(challenger), score(champion), score(0.05), of_errors, 3)
-        scorer = judge(score(-challenger), score(-champion), score(-0.05), negated, 3)
-        assert scorer.verdict == error.verdict
-        assert scorer.improvement == pytest.approx(error.improvement)
+PASSED = GateResult("floors", "block", "passed", "rmse 80", "rmse <= 90")
+FAILED = GateResult("size", "block", "failed", "400 MiB", "at most 256 MiB")
+WARNED = dataclasses.replace(FAILED, mode="warn")
+NOTHING = result_of("slices", "block", Finding(None, "no slice is named", "gates.slices"))
+OFF = switched_off("latency")
+
+
+@pytest.mark.parametrize(
+    ("gates", "verdict"),
+    [
+        ([PASSED], "won"),
+        ([PASSED, WARNED], "won"),
+        ([PASSED, NOTHING, OFF], "won"),
+        ([WARNED], "won"),
+        ([FAILED], "lost"),
+        ([PASSED, FAILED, OFF], "lost"),
+        ([], "lost"),  # nobody looked
+    ],
+)
+def test_a_challenger_wins_only_if_no_gate_that_blocks_failed(gates, verdict):
+    word = judge(score(80.0), score(100.0), score(200.0), gates, rules(), 2)
+    assert word.verdict == verdict, word.reason
+    assert word.gates == tuple(gates)
+    assert word.improvement == pytest.approx(0.2)
+
+
+def test_every_gate_that_blocked_is_named_with_what_it_saw_and_a_warning_is_told():
+    other = GateResult("calibration", "block", "failed", "an error of 0.2", "at most 0.1")
+    word = judged(score(80.0), score(100.0), score(200.0), None, 2, ALWAYS, FAILED, other)
+    assert word.reason == (
+        "400 MiB, but required at most 256 MiB (gate size); "
+        "an error of 0.2, but required at most 0.1 (gate calibration)"
+    )
+    word = judged(score(80.0), score(100.0), score(200.0), None, 2, ALWAYS, WARNED)
+    assert word.verdict == "won"
+    assert word.reason.endswith("; warning: 400 MiB, but required at most 256 MiB (gate size)")
+    word = judge(score(80.0), None, score(100.0), [PASSED, OFF], rules())
+    assert word.reason == "1 of 2 gates passed, and none that blocks failed"

@@ -33,12 +33,27 @@ FILES = (
     "stages/training/scoring.py",
     "stages/training/search_spaces.py",
     "stages/training/serving_format.py",
+    "stages/training/contest.py",
+    "stages/training/paired.py",
+    "stages/training/run_gates.py",
     "policy/holdout.py",
+    "policy/improvement.py",
     "policy/judging.py",
     "policy/metrics.py",
     "policy/parity.py",
 )
-LIBRARIES = ("numpy", "onnxruntime", "optuna", "scikit-learn", "scipy", "skl2onnx", "skops")
+#: Folders of which every module counts: what the gates of the judge measure, and require.
+FOLDERS = ("stages/training/gates", "policy/gates")
+LIBRARIES = (
+    "fairlearn",
+    "numpy",
+    "onnxruntime",
+    "optuna",
+    "scikit-learn",
+    "scipy",
+    "skl2onnx",
+    "skops",
+)
 
 
 def code_digest(builders: tuple[Path, ...] = ()) -> str:
@@ -73,4 +88,8 @@ def _drop_docstring(
 @functools.cache
 def _package_digests() -> tuple[tuple[str, str], ...]:
     """Once a process: the code that runs is the code that was imported."""
-    return tuple((name, source_digest((PACKAGE / name).read_text("utf-8"))) for name in FILES)
+    names = [*FILES]
+    for folder in FOLDERS:
+        found = sorted(path.name for path in (PACKAGE / folder).glob("*.py"))
+        names += [f"{folder}/{name}" for name in found]
+    return tuple((name, source_digest((PACKAGE / name).read_text("utf-8"))) for name in names)

@@ -11,7 +11,9 @@ from typing import Any
 import numpy.typing as npt
 import polars as pl
 
+from include.evergreen.contracts import Score
 from include.evergreen.model_code.predictor import Predictor
+from include.evergreen.policy.metrics import METRICS
 from include.evergreen.spec import ModelSpec
 from include.evergreen.stages.bundle import columns_of
 from include.evergreen.stages.training.recipes import classes_of, limited, threads_of
@@ -49,6 +51,20 @@ class Contest:
         return self.spec.training.metric
 
     @property
+    def greater_is_better(self) -> bool:
+        """Which way the spec's metric improves."""
+        return METRICS[self.metric].greater_is_better
+
+    @cached_property
+    def scores(self) -> Mapping[str, Score]:
+        """The spec's metric of each contender on the whole holdout; NaN where it is undefined."""
+        rows = self.holdout.height
+        return {
+            name: Score(self.metric, self.score(answer), rows)
+            for name, answer in self.answers.items()
+        }
+
+    @cached_property
     def truth(self) -> npt.NDArray[Any]:
         """[n_holdout] the target."""
         return self.holdout[self.spec.data.target].to_numpy()
@@ -74,6 +90,11 @@ class Contest:
         """A metric (the spec's, unless named) of an answer; NaN where it is undefined."""
         known = self.truth if truth is None else truth
         return score(metric or self.metric, known, answer, classes_of(self.spec))
+
+    def score_part(self, name: str, rows: npt.NDArray[Any], metric: str = "") -> float:
+        """A metric of one contender on these rows of the holdout (a mask, or their places)."""
+        part = {column: values[rows] for column, values in self.answers[name].items()}
+        return self.score(part, self.truth[rows], metric)
 
 
 def predict(predictor: Predictor, rows: pl.DataFrame) -> Prediction:

@@ -1,25 +1,25 @@
-"""Scores challenger, champion and the naive baseline on rows that none of them was fitted on.
+"""Holds challenger, champion and the naive baseline against each other, on rows new to all three.
 
-All three answer raw columns through the very code that is served. The judge's word is recorded
-before anything acts on it, and the first one stands.
+Models answer raw columns through the very code that is served; the gates look at the answers
+(`run_gates`). The judge's word is recorded before anything acts on it, and the first one stands.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from include.evergreen.contracts import Fitted, Judgement, Score, Snapshot
+from include.evergreen.contracts import Fitted, Judgement, Snapshot
 from include.evergreen.errors import ArtifactRefused
 from include.evergreen.model_code.predictor import Predictor
-from include.evergreen.policy.judging import JudgingRules, judge
-from include.evergreen.policy.metrics import KNOWN
-from include.evergreen.stages.bundle import columns_of, load_predictor
+from include.evergreen.stages.bundle import load_predictor
 from include.evergreen.stages.clock import Clock, utc_now
 from include.evergreen.stages.deploy.fetch_bundle import fetch_bundle
 from include.evergreen.stages.journal import anchor_entries
@@ -27,20 +27,19 @@ from include.evergreen.stages.resources import Resources
 from include.evergreen.stages.training import scoring
 from include.evergreen.stages.training.baseline import default_baseline, predict_naively
 from include.evergreen.stages.training.claim import standing
+from include.evergreen.stages.training.contest import Contest, predict
 from include.evergreen.stages.training.fit import BUNDLE_PATH
 from include.evergreen.stages.training.freeze import champion_of
 from include.evergreen.stages.training.frozen_rows import unseen_by
 from include.evergreen.stages.training.recipes import (
     classes_of,
-    limited,
     target_of,
-    threads_of,
     times_of,
 )
+from include.evergreen.stages.training.run_gates import judge_contest
 from include.evergreen.stages.training.scoring import Prediction
 from include.evergreen.stages.training.training_steps import (
     forget_folder,
-    greater_is_better,
     training_folder,
     training_step,
 )
@@ -91,37 +90,40 @@ def _judge(resources: Resources, snapshot: Snapshot, fitted: Fitted, clock: Cloc
                 f"{spec.training.holdout.min_rows:,}",
                 champion_version=version,
             )
-    answers: dict[str, Prediction] = {
-        "challenger": _predict(_challenger(resources, snapshot, fitted), holdout),
-        "baseline": _naive(resources, train, holdout),
-    }
+    answers = {"baseline": _naive(resources, train, holdout)}
     if version is not None:
         answers["champion"] = _predict(_champion(resources, version), holdout)
-    scores = {name: _score(resources, holdout, answer) for name, answer in answers.items()}
-    _log_scores(resources, fitted, holdout, answers, clock)
-    rules = JudgingRules(
-        greater_is_better=greater_is_better(resources),
-        ends_at_one=KNOWN[spec.training.metric].best == 1,
-        min_improvement=spec.gates.min_improvement,
-        min_baseline_improvement=spec.gates.min_baseline_improvement,
-    )
-    champion = scores.get("champion")
-    return judge(scores["challenger"], champion, scores["baseline"], rules, version)
+    with _challenger(resources, snapshot, fitted) as (challenger, bundle):
+        answers["challenger"] = _predict(challenger, holdout)
+        _log_scores(resources, fitted, holdout, answers, clock)
+        return judge_contest(
+            Contest(spec, train, holdout, challenger, bundle, answers, champion_version=version)
+        )
 
 
-def _challenger(resources: Resources, snapshot: Snapshot, fitted: Fitted) -> Predictor:
-    """From this machine's own folder if the bundle there is the one, else from the run."""
+@contextlib.contextmanager
+def _challenger(
+    resources: Resources, snapshot: Snapshot, fitted: Fitted
+) -> Iterator[tuple[Predictor, Path]]:
+    """It and its bundle: this machine's own folder if that is the one, else the run's."""
     local = training_folder(resources, snapshot) / BUNDLE_PATH
-    if local.is_dir():
-        try:
-            return load_predictor(local, fitted.manifest_digest)
-        except ArtifactRefused as error:
-            log.warning("The local copy is not used: %s", error)
+    own = _own(local, fitted) if local.is_dir() else None
+    if own is not None:
+        yield own, local
+        return
     with tempfile.TemporaryDirectory(prefix="evergreen-judge-") as directory:
         folder = resources.registry.download_folder(
             fitted.run_id, fitted.bundle_path, Path(directory)
         )
-        return load_predictor(folder, fitted.manifest_digest)
+        yield load_predictor(folder, fitted.manifest_digest), folder
+
+
+def _own(local: Path, fitted: Fitted) -> Predictor | None:
+    try:
+        return load_predictor(local, fitted.manifest_digest)
+    except ArtifactRefused as error:
+        log.warning("The local copy is not used: %s", error)
+        return None
 
 
 def _champion(resources: Resources, version: int) -> Predictor:
@@ -144,8 +146,7 @@ def _predict(predictor: Predictor, rows: pl.DataFrame) -> Prediction:
     if absent:
         log.info("The contract has no %s any more: missing to the champion", ", ".join(absent))
         rows = rows.with_columns(pl.lit(None).alias(name) for name in absent)
-    with limited(threads_of(1), rows.height * rows.width):
-        return predictor.predict(columns_of(rows, predictor.contract))
+    return predict(predictor, rows)
 
 
 def _naive(resources: Resources, train: pl.DataFrame, holdout: pl.DataFrame) -> Prediction:
@@ -158,13 +159,6 @@ def _naive(resources: Resources, train: pl.DataFrame, holdout: pl.DataFrame) -> 
         None if times[0] is None or times[1] is None else (times[0], times[1]),
         classes_of(spec),
     )
-
-
-def _score(resources: Resources, holdout: pl.DataFrame, answer: Prediction) -> Score:
-    spec = resources.spec
-    truth = holdout[spec.data.target].to_numpy()
-    metric = spec.training.metric
-    return Score(metric, scoring.score(metric, truth, answer, classes_of(spec)), holdout.height)
 
 
 def _log_scores(
@@ -191,12 +185,18 @@ def _conclude(
     resources: Resources, snapshot: Snapshot, fitted: Fitted, word: Judgement, clock: Clock
 ) -> None:
     """Tell the decisions and the run, which ends here unless the challenger won."""
-    details: dict[str, Any] = {"training": snapshot.key, "standing": standing(resources)}
+    gates = {gate.name: f"{gate.verdict} ({gate.mode})" for gate in word.gates}
+    details: dict[str, Any] = {
+        "training": snapshot.key,
+        "standing": standing(resources),
+        "gates": gates,
+    }
     resources.ledger.record_decision(
         snapshot.model, STAGE, word.verdict, word.reason, details, clock()
     )
     log.info("%s: %s, %s", snapshot.model, word.verdict, word.reason)
     tags = {"verdict": word.verdict, "verdict_reason": word.reason}
+    tags |= {f"gate_{name}": said for name, said in gates.items()}
     resources.registry.log_values(fitted.run_id, tags=tags)
     resources.registry.log_text(
         fitted.run_id, json.dumps(word.as_json(), indent=1), "judgement.json"

@@ -121,6 +121,7 @@ def _tags(
         if refitted
         else "the very model that was judged"
     )
+    lenient = [f"{gate.name} ({gate.mode})" for gate in judgement.gates if gate.mode != "block"]
     recipe = {"estimator": fitted.tuning.estimator, "params": fitted.tuning.params}
     return {
         "recipe": json.dumps(recipe),
@@ -132,6 +133,7 @@ def _tags(
         "data_version": str(snapshot.data_version),
         "refit": measured,
         "judgement": judgement.reason,
+        "gates_off": ", ".join(lenient) or "none",
         **scores,
     }
 
