@@ -12,7 +12,7 @@ from include.evergreen.policy.gates.champion import champion as champion_gate
 from include.evergreen.policy.gates.finding import Finding, result_of, switched_off
 from include.evergreen.policy.judging import JudgingRules, judge
 
-ALWAYS = Resampled((0.1,) * 20, blocks=14)
+ALWAYS = Resampled(better_share=1.0, interval=(0.1, 0.3), resamples=200, block_rows=24)
 
 
 def score(value: float, n_rows: int = 500, metric: str = "rmse") -> Score:
@@ -83,25 +83,28 @@ def test_a_tie_keeps_the_champion():
 
 
 @pytest.mark.parametrize(
-    ("better_in", "verdict"), [(20, "won"), (18, "won"), (17, "lost"), (0, "lost")]
+    ("share", "verdict"), [(1.0, "won"), (0.9, "won"), (0.895, "lost"), (0.0, "lost")]
 )
-def test_a_win_by_the_margin_that_is_luck_is_lost(better_in, verdict):
-    drawn = [0.2] * better_in + [-0.1] * (20 - better_in)
-    word = judged(score(80.0), score(100.0), score(200.0), None, 2, Resampled(drawn, 14))
+def test_a_win_by_the_margin_that_is_luck_is_lost(share, verdict):
+    drawn = dataclasses.replace(ALWAYS, better_share=share)
+    word = judged(score(80.0), score(100.0), score(200.0), None, 2, drawn)
     assert word.verdict == verdict, word.reason
-    share, but = f"{better_in / 20:.1%}", "but " if verdict == "lost" else ""
+    but = "but " if verdict == "lost" else ""
     assert word.reason.startswith(
-        f"20.00% better than champion v2 (rmse 80 against 100), in {share} of the resamples, "
+        f"20.00% better than champion v2 (rmse 80 against 100), in {share:.1%} of the resamples, "
         f"{but}required 1.00% and 90% of them (gate champion)"
     )
 
 
-def test_a_resample_without_a_number_is_no_win_and_none_at_all_is_none():
-    drawn = Resampled([0.2, math.nan, 0.1, -0.1], 4)
-    assert drawn.better_share == 0.5
-    assert drawn.interval(0.9) == pytest.approx((-0.08, 0.19))
-    assert Resampled([], 0).better_share == 0.0
-    assert Resampled([math.nan, 0.1], 2).interval(0.9) is None
+def test_the_interval_of_the_improvement_is_told_as_the_improvement_is():
+    drawn = dataclasses.replace(ALWAYS, interval=(-5.0, 30.0))
+    evidence = judged(score(80.0), score(100.0), score(200.0), None, 2, drawn).gates[0].evidence
+    assert evidence["improvement"] == pytest.approx(0.2)
+    assert evidence["interval"] == pytest.approx([-0.05, 0.3])
+    unknown = dataclasses.replace(ALWAYS, interval=None, better_share=0.0)
+    word = judged(score(80.0), score(100.0), score(200.0), None, 2, unknown)
+    assert word.verdict == "lost"
+    assert word.gates[0].evidence["interval"] is None
 
 
 @pytest.mark.parametrize(

@@ -2,43 +2,32 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from include.evergreen.contracts import Score
 from include.evergreen.policy.gates.finding import Finding
-from include.evergreen.policy.improvement import over_champion
+from include.evergreen.policy.improvement import champion_floor, over_champion
 
 ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
 class Resampled:
-    """The improvements over the champion in resamples of the holdout, of both in the same rows.
+    """What resamples of the holdout say, of challenger and champion on the same rows of each.
 
     Args:
-        improvements: one a resample; NaN where the metric is undefined in it.
-        blocks: how many blocks of neighbouring rows were drawn from.
+        better_share: share of all resamples in which the challenger is better; one in which the
+            metric is undefined is none of them.
+        interval: where the improvement lies, in units of the metric; None where nothing is known.
+        resamples: how many there are.
+        block_rows: rows that are drawn together.
     """
 
-    improvements: Sequence[float]
-    blocks: int
-
-    @property
-    def better_share(self) -> float:
-        """The share in which the challenger is better; one that is undefined is none of them."""
-        better = sum(1 for value in self.improvements if value > 0)
-        return better / len(self.improvements) if self.improvements else 0.0
-
-    def interval(self, confidence: float) -> tuple[float, float] | None:
-        """The central interval of the improvements; None where fewer than two are defined."""
-        known = sorted(value for value in self.improvements if math.isfinite(value))
-        if len(known) < 2:  # noqa: PLR2004
-            return None
-        cut = (1 - confidence) / 2
-        return _quantile(known, cut), _quantile(known, 1 - cut)
+    better_share: float
+    interval: tuple[float, float] | None
+    resamples: int
+    block_rows: int
 
 
 def champion(
@@ -56,7 +45,10 @@ def champion(
     improvement = over_champion(
         challenger.value, champion.value, baseline.value, greater_is_better=greater_is_better
     )
-    share = resampled.better_share
+    share, interval = resampled.better_share, resampled.interval
+    scale = max(
+        abs(champion.value), champion_floor(baseline.value, greater_is_better=greater_is_better)
+    )
     by_margin = improvement > 0 and improvement >= min_improvement - ROUNDING
     passed = by_margin and share >= confidence - ROUNDING
     seen = compared(challenger, champion, improvement, name)
@@ -71,11 +63,11 @@ def champion(
         "champion": champion.value,
         "improvement": improvement,
         "min_improvement": min_improvement,
-        "interval": resampled.interval(confidence),
+        "interval": [end / scale for end in interval] if interval and scale > 0 else None,
         "confidence": confidence,
         "better_share": share,
-        "resamples": len(resampled.improvements),
-        "blocks": resampled.blocks,
+        "resamples": resampled.resamples,
+        "block_rows": resampled.block_rows,
     }
     return Finding(passed, seen, required, evidence)
 
@@ -87,10 +79,3 @@ def compared(challenger: Score, other: Score, improvement: float, name: str) -> 
         return f"a tie with {name} ({scores}), and a tie keeps what is"
     word = "better" if improvement > 0 else "worse"
     return f"{abs(improvement):.2%} {word} than {name} ({scores})"
-
-
-def _quantile(ascending: Sequence[float], share: float) -> float:
-    place = share * (len(ascending) - 1)
-    low = math.floor(place)
-    high = min(low + 1, len(ascending) - 1)
-    return ascending[low] + (ascending[high] - ascending[low]) * (place - low)

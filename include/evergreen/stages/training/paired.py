@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from include.evergreen.policy.gates.champion import Resampled
-from include.evergreen.policy.improvement import over_champion
 from include.evergreen.stages.training.contest import Contest
 from include.evergreen.stages.training.recipes import times_of
 
@@ -27,19 +26,25 @@ def paired_improvements(contest: Contest) -> Resampled:
     """Of challenger over champion, by the spec's metric; the same contest gives the same ones."""
     blocks = _blocks(contest)
     rng = np.random.default_rng(contest.spec.training.seed)
-    baseline = contest.scores["baseline"].value
-    found = []
+    sign = 1.0 if contest.greater_is_better else -1.0
+    found = np.empty(RESAMPLES)
     with warnings.catch_warnings():
         # Of a resample with one class; its metric is NaN, which counts as no improvement.
         warnings.simplefilter("ignore")
-        for _ in range(RESAMPLES):
+        for index in range(RESAMPLES):
             drawn = rng.integers(0, len(blocks), len(blocks))
-            rows = np.concatenate([blocks[index] for index in drawn])
-            pair = (contest.score_part(who, rows) for who in ("challenger", "champion"))
-            found.append(
-                over_champion(*pair, baseline, greater_is_better=contest.greater_is_better)
-            )
-    return Resampled(found, len(blocks))
+            rows = np.concatenate([blocks[block] for block in drawn])
+            challenger = contest.score_part("challenger", rows)
+            found[index] = sign * (challenger - contest.score_part("champion", rows))
+    known = found[np.isfinite(found)]
+    tail = (1 - contest.spec.gates.confidence) / 2
+    low, high = np.quantile(known, [tail, 1 - tail]) if len(known) else (np.nan, np.nan)
+    return Resampled(
+        better_share=float((known > 0).sum() / RESAMPLES),
+        interval=(float(low), float(high)) if len(known) else None,
+        resamples=RESAMPLES,
+        block_rows=round(contest.holdout.height / len(blocks)),
+    )
 
 
 def _blocks(contest: Contest) -> list[npt.NDArray[Any]]:

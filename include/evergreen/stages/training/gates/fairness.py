@@ -86,7 +86,7 @@ def _of_task(
 def _rates(
     contest: Contest, judged: Mapping[str, Array]
 ) -> tuple[dict[str, dict[str, float | None]], dict[str, float | None]]:
-    from fairlearn import metrics
+    from fairlearn import metrics  # type: ignore[import-untyped]
 
     classes = classes_of(contest.spec)
     rows = np.concatenate(list(judged.values()))
