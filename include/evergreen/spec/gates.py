@@ -73,7 +73,7 @@ class Calibration(Section):
     """Whether a prediction means what it says."""
 
     max_error: Share = Field(
-        default=0.1,
+        default=0.2,
         gt=0,
         description="Classification: the expected calibration error, a probability.",
     )
