@@ -20,9 +20,8 @@ _ALWAYS_TOLD: tuple[GateName, ...] = ("champion", "baseline")
 
 @dataclass(frozen=True)
 class JudgingRules:
-    """Which way the metric improves, and what the two margins are, for the record."""
+    """The two margins of the spec, for the record."""
 
-    greater_is_better: bool
     min_improvement: float
     min_baseline_improvement: float
 
@@ -58,11 +57,11 @@ def judge(
     problem = not_comparable(challenger=challenger, champion=champion, baseline=baseline)
     if problem:
         return say("lost", problem)
-    which = {"greater_is_better": rules.greater_is_better}
+    value, metric = challenger.value, challenger.metric
     if champion is None:
-        improvement = over_baseline(challenger.value, baseline.value, **which)
+        improvement = over_baseline(value, baseline.value, metric)
     else:
-        improvement = over_champion(challenger.value, champion.value, baseline.value, **which)
+        improvement = over_champion(value, champion.value, baseline.value, metric)
     say = functools.partial(say, improvement=improvement, gates=tuple(gates))
     if not gates:
         return say("lost", "no gate has looked at it")

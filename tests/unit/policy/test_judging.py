@@ -1,6 +1,7 @@
 """Only a clear win registers: the scores must be comparable, and no gate that blocks may fail."""
 
 import dataclasses
+import functools
 import math
 
 import pytest
@@ -19,34 +20,36 @@ def score(value: float, n_rows: int = 500, metric: str = "rmse") -> Score:
     return Score(metric, value, n_rows)
 
 
-def rules(greater=False, gate=0.01, baseline=0.01) -> JudgingRules:
-    return JudgingRules(greater, gate, baseline)
+def of(greater: bool):
+    """Scores of a metric of which more is better, or less."""
+    return functools.partial(score, metric="r2" if greater else "rmse")
 
 
-def judged(challenger, champion, baseline, how=None, version=None, resampled=ALWAYS, *more):
+def rules(gate=0.01, baseline=0.01) -> JudgingRules:
+    return JudgingRules(gate, baseline)
+
+
+def judged(challenger, champion, baseline, *more, version=None, resampled=ALWAYS, how=None):
     """The word on these scores, with the two gates that look at nothing but scores."""
     how = how or rules()
-    which = {"greater_is_better": how.greater_is_better}
     found = {
         "baseline": baseline_gate(
-            challenger, baseline, min_improvement=how.min_baseline_improvement, kind="mean", **which
+            challenger, baseline, min_improvement=how.min_baseline_improvement, kind="mean"
         )
     }
     if champion is not None:
-        name = "the champion" if version is None else f"champion v{version}"
-        found = {
-            "champion": champion_gate(
-                challenger,
-                champion,
-                baseline,
-                resampled,
-                min_improvement=how.min_improvement,
-                confidence=0.9,
-                name=name,
-                **which,
-            )
-        } | found
-    gates = [result_of(name, "block", finding) for name, finding in found.items()]
+        found["champion"] = champion_gate(
+            challenger,
+            champion,
+            baseline,
+            resampled,
+            min_improvement=how.min_improvement,
+            confidence=0.9,
+            name="the champion" if version is None else f"champion v{version}",
+        )
+    gates = [
+        result_of(name, "block", found[name]) for name in ("champion", "baseline") if name in found
+    ]
     return judge(challenger, champion, baseline, [*gates, *more], how, version)
 
 
@@ -71,7 +74,8 @@ def judged(challenger, champion, baseline, how=None, version=None, resampled=ALW
     ],
 )
 def test_a_challenger_wins_only_by_the_margin(greater, challenger, champion, baseline, verdict):
-    word = judged(score(challenger), score(champion), score(baseline), rules(greater), 3)
+    made = of(greater)
+    word = judged(made(challenger), made(champion), made(baseline), version=3)
     assert word.verdict == verdict, word.reason
     assert word.champion_version == 3
 
@@ -87,7 +91,7 @@ def test_a_tie_keeps_the_champion():
 )
 def test_a_win_by_the_margin_that_is_luck_is_lost(share, verdict):
     drawn = dataclasses.replace(ALWAYS, better_share=share)
-    word = judged(score(80.0), score(100.0), score(200.0), None, 2, drawn)
+    word = judged(score(80.0), score(100.0), score(200.0), version=2, resampled=drawn)
     assert word.verdict == verdict, word.reason
     but = "but " if verdict == "lost" else ""
     assert word.reason.startswith(
@@ -98,11 +102,15 @@ def test_a_win_by_the_margin_that_is_luck_is_lost(share, verdict):
 
 def test_the_interval_of_the_improvement_is_told_as_the_improvement_is():
     drawn = dataclasses.replace(ALWAYS, interval=(-5.0, 30.0))
-    evidence = judged(score(80.0), score(100.0), score(200.0), None, 2, drawn).gates[0].evidence
+    evidence = (
+        judged(score(80.0), score(100.0), score(200.0), version=2, resampled=drawn)
+        .gates[0]
+        .evidence
+    )
     assert evidence["improvement"] == pytest.approx(0.2)
     assert evidence["interval"] == pytest.approx([-0.05, 0.3])
     unknown = dataclasses.replace(ALWAYS, interval=None, better_share=0.0)
-    word = judged(score(80.0), score(100.0), score(200.0), None, 2, unknown)
+    word = judged(score(80.0), score(100.0), score(200.0), version=2, resampled=unknown)
     assert word.verdict == "lost"
     assert word.gates[0].evidence["interval"] is None
 
@@ -119,13 +127,13 @@ def test_a_first_model_must_beat_the_naive_baseline(challenger, baseline, verdic
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("who", ["challenger", "champion", "baseline"])
-@pytest.mark.parametrize("greater", [True, False])
-def test_a_score_that_is_no_number_is_a_no(bad, who, greater):
-    scores = {"challenger": score(0.9), "champion": score(0.5), "baseline": score(0.1)}
-    scores[who] = score(bad)
-    word = judge(*scores.values(), [PASSED], rules(greater))
+@pytest.mark.parametrize("metric", ["rmse", "r2"])
+def test_a_score_that_is_no_number_is_a_no(bad, who, metric):
+    values = {"challenger": 0.9, "champion": 0.5, "baseline": 0.1, who: bad}
+    scores = [score(value, metric=metric) for value in values.values()]
+    word = judge(*scores, [PASSED], rules())
     assert word.verdict == "lost"
-    assert f"the rmse of the {who} is no number" in word.reason
+    assert f"the {metric} of the {who} is no number" in word.reason
 
 
 def test_no_rows_is_a_no():
@@ -176,13 +184,22 @@ def test_a_challenger_wins_only_if_no_gate_that_blocks_failed(gates, verdict):
 
 def test_every_gate_that_blocked_is_named_with_what_it_saw_and_a_warning_is_told():
     other = GateResult("calibration", "block", "failed", "an error of 0.2", "at most 0.1")
-    word = judged(score(80.0), score(100.0), score(200.0), None, 2, ALWAYS, FAILED, other)
+    word = judged(score(80.0), score(100.0), score(200.0), FAILED, other, version=2)
     assert word.reason == (
         "400 MiB, but required at most 256 MiB (gate size); "
         "an error of 0.2, but required at most 0.1 (gate calibration)"
     )
-    word = judged(score(80.0), score(100.0), score(200.0), None, 2, ALWAYS, WARNED)
+    word = judged(score(80.0), score(100.0), score(200.0), WARNED, version=2)
     assert word.verdict == "won"
     assert word.reason.endswith("; warning: 400 MiB, but required at most 256 MiB (gate size)")
     word = judge(score(80.0), None, score(100.0), [PASSED, OFF], rules())
     assert word.reason == "1 of 2 gates passed, and none that blocks failed"
+
+
+def test_a_negated_error_is_judged_as_the_error_is():
+    negated = functools.partial(score, metric="neg_root_mean_squared_error")
+    for challenger, champion in ((0.0098, 0.01), (0.00995, 0.01), (0.011, 0.01), (0.0, 0.01)):
+        error = judged(score(challenger), score(champion), score(0.05), version=3)
+        scorer = judged(negated(-challenger), negated(-champion), negated(-0.05), version=3)
+        assert scorer.verdict == error.verdict
+        assert scorer.improvement == pytest.approx(error.improvement)

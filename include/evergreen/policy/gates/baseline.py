@@ -12,14 +12,11 @@ def baseline(
     challenger: Score,
     baseline: Score,
     *,
-    greater_is_better: bool,
     min_improvement: float,
     kind: str,
 ) -> Finding:
     """Passed by the margin; a tie is a no. `kind` says which naive prediction it was."""
-    improvement = over_baseline(
-        challenger.value, baseline.value, greater_is_better=greater_is_better
-    )
+    improvement = over_baseline(challenger.value, baseline.value, challenger.metric)
     passed = improvement > 0 and improvement >= min_improvement - ROUNDING
     evidence = {
         "metric": challenger.metric,

@@ -7,7 +7,7 @@ from typing import Any
 
 from include.evergreen.contracts import Score
 from include.evergreen.policy.gates.finding import Finding
-from include.evergreen.policy.improvement import champion_floor, over_champion
+from include.evergreen.policy.improvement import champion_scale, over_champion
 
 ROUNDING = 1e-12
 
@@ -36,19 +36,15 @@ def champion(
     baseline: Score,
     resampled: Resampled,
     *,
-    greater_is_better: bool,
     min_improvement: float,
     confidence: float,
     name: str = "the champion",
 ) -> Finding:
     """Passed by the margin, in the share of the resamples that the spec asks for; a tie is a no."""
-    improvement = over_champion(
-        challenger.value, champion.value, baseline.value, greater_is_better=greater_is_better
-    )
+    metric = challenger.metric
+    improvement = over_champion(challenger.value, champion.value, baseline.value, metric)
+    scale = champion_scale(champion.value, baseline.value, metric)
     share, interval = resampled.better_share, resampled.interval
-    scale = max(
-        abs(champion.value), champion_floor(baseline.value, greater_is_better=greater_is_better)
-    )
     by_margin = improvement > 0 and improvement >= min_improvement - ROUNDING
     passed = by_margin and share >= confidence - ROUNDING
     seen = compared(challenger, champion, improvement, name)
@@ -57,7 +53,7 @@ def champion(
         seen += f", in {share:.1%} of the resamples"
         required += f" and {confidence:.0%} of them"
     evidence: dict[str, Any] = {
-        "metric": challenger.metric,
+        "metric": metric,
         "rows": challenger.n_rows,
         "challenger": challenger.value,
         "champion": champion.value,

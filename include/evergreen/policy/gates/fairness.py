@@ -53,7 +53,6 @@ class FairnessRules:
 
     metric: str
     overall: float
-    greater_is_better: bool
     max_demographic_parity_difference: float
     max_equalized_odds_difference: float
     max_mean_prediction_gap: float
@@ -61,7 +60,7 @@ class FairnessRules:
 
     def loss(self, group: Group) -> float:
         """How much worse than overall the metric is in a group, relative; NaN if undefined."""
-        return -over_baseline(group.metric, self.overall, greater_is_better=self.greater_is_better)
+        return -over_baseline(group.metric, self.overall, self.metric)
 
 
 def fairness(measured: Sequence[MeasuredGroups], rules: FairnessRules) -> Finding:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from include.evergreen.policy.gates.finding import Finding
+from include.evergreen.policy.metrics import KNOWN
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,10 @@ class Floor:
     metric: str
     value: float
     limit: float
-    greater_is_better: bool
+
+    @property
+    def greater_is_better(self) -> bool:
+        return KNOWN[self.metric].greater_is_better
 
     @property
     def kept(self) -> bool:

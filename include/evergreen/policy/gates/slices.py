@@ -30,15 +30,14 @@ class MeasuredSlice:
     challenger: float
     champion: float | None
     baseline: float
-    greater_is_better: bool
+    metric: str
 
     @property
     def loss(self) -> float:
         """How much worse than the champion (the baseline) it is here; negative if better."""
-        which = {"greater_is_better": self.greater_is_better}
         if self.champion is None:
-            return -over_baseline(self.challenger, self.baseline, **which)
-        return -over_champion(self.challenger, self.champion, self.baseline, **which)
+            return -over_baseline(self.challenger, self.baseline, self.metric)
+        return -over_champion(self.challenger, self.champion, self.baseline, self.metric)
 
     @property
     def verdict(self) -> Literal["passed", "failed", "too_few_rows", "undefined"]:
@@ -58,7 +57,10 @@ def slices(measured: Sequence[MeasuredSlice]) -> Finding:
     failed = [part for part in judged if part.verdict == "failed"]
     left = len(measured) - len(judged)
     beside = f"; {left} not judged (too few rows)" if left else ""
-    evidence: dict[str, Any] = {"slices": [_row(part) for part in measured]}
+    evidence: dict[str, Any] = {
+        "metric": measured[0].metric,
+        "slices": [_row(part) for part in measured],
+    }
     allowed = _allowed(failed or measured)
     if not judged:
         return Finding(None, f"no slice has enough rows of the holdout{beside}", allowed, evidence)

@@ -34,7 +34,6 @@ FILES = (
     "stages/training/search_spaces.py",
     "stages/training/serving_format.py",
     "stages/training/contest.py",
-    "stages/training/paired.py",
     "stages/training/run_gates.py",
     "policy/holdout.py",
     "policy/improvement.py",

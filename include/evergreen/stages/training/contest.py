@@ -13,7 +13,7 @@ import polars as pl
 
 from include.evergreen.contracts import Score
 from include.evergreen.model_code.predictor import Predictor
-from include.evergreen.policy.metrics import METRICS
+from include.evergreen.policy.metrics import KNOWN
 from include.evergreen.spec import ModelSpec
 from include.evergreen.stages.bundle import columns_of
 from include.evergreen.stages.training.recipes import classes_of, limited, threads_of
@@ -53,7 +53,7 @@ class Contest:
     @property
     def greater_is_better(self) -> bool:
         """Which way the spec's metric improves."""
-        return METRICS[self.metric].greater_is_better
+        return KNOWN[self.metric].greater_is_better
 
     @cached_property
     def scores(self) -> Mapping[str, Score]:

@@ -51,7 +51,6 @@ def judge_contest(contest: Contest) -> Judgement:
         baseline_score,
         () if problem else run_gates(contest),
         JudgingRules(
-            greater_is_better=contest.greater_is_better,
             min_improvement=gates.min_improvement,
             min_baseline_improvement=gates.min_baseline_improvement,
         ),

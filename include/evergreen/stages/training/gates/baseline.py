@@ -14,7 +14,6 @@ def baseline(contest: Contest) -> Finding:
     return policy.baseline(
         contest.scores["challenger"],
         contest.scores["baseline"],
-        greater_is_better=contest.greater_is_better,
         min_improvement=gates.min_baseline_improvement,
         kind=gates.naive_baseline or default_baseline(contest.spec.task),
     )

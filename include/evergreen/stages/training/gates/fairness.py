@@ -34,7 +34,6 @@ def fairness(contest: Contest) -> Finding:
     rules = policy.FairnessRules(
         metric=contest.metric,
         overall=contest.scores["challenger"].value,
-        greater_is_better=contest.greater_is_better,
         max_demographic_parity_difference=limits.max_demographic_parity_difference,
         max_equalized_odds_difference=limits.max_equalized_odds_difference,
         max_mean_prediction_gap=limits.max_mean_prediction_gap,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from include.evergreen.policy.gates import floors as policy
 from include.evergreen.policy.gates.finding import Finding
-from include.evergreen.policy.metrics import METRICS
 from include.evergreen.stages.training.contest import Contest
 
 
@@ -17,7 +16,6 @@ def floors(contest: Contest) -> Finding:
                 metric=name,
                 value=contest.score(answer, metric=name),
                 limit=limit,
-                greater_is_better=METRICS[name].greater_is_better,
             )
             for name, limit in contest.spec.gates.floors.items()
         ]

@@ -38,7 +38,7 @@ def _measured(contest: Contest, wanted: Slice) -> policy.MeasuredSlice:
         challenger=score("challenger"),
         champion=score("champion") if "champion" in contest.answers else None,
         baseline=score("baseline"),
-        greater_is_better=contest.greater_is_better,
+        metric=contest.metric,
     )
 
 
