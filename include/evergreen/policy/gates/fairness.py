@@ -12,8 +12,8 @@ from include.evergreen.policy.gates.finding import Finding
 from include.evergreen.policy.improvement import over_baseline
 
 MOST_TOLD = 3
-#: Groups of one column that stand in the evidence: the largest.
-MOST_SHOWN = 15
+#: Groups that stand in the evidence: the largest of each column and its worst, and in all so many.
+MOST_SHOWN, MOST_IN_ALL = 15, 60
 
 
 @dataclass(frozen=True)
@@ -68,10 +68,11 @@ def fairness(measured: Sequence[MeasuredGroups], rules: FairnessRules) -> Findin
     if not measured:
         return Finding(None, "no column tells groups apart", "gates.fairness.columns of the spec")
     judged = [column for column in measured if len(_judged(column)) > 1]
+    most = max(2, min(MOST_SHOWN, MOST_IN_ALL // len(measured)))
     evidence = {
         "metric": rules.metric,
         "overall": rules.overall,
-        "columns": [_column(column, rules) for column in measured],
+        "columns": [_column(column, rules, most) for column in measured],
     }
     required = _required(measured, rules)
     if not judged:
@@ -170,11 +171,11 @@ def _required(measured: Sequence[MeasuredGroups], rules: FairnessRules) -> str:
     return ", ".join(limits)
 
 
-def _column(column: MeasuredGroups, rules: FairnessRules) -> dict[str, Any]:
+def _column(column: MeasuredGroups, rules: FairnessRules, most: int) -> dict[str, Any]:
     worst = _worst(column, rules)
     shown = sorted(column.groups, key=lambda group: -group.rows)
-    if worst is not None and worst[0] not in shown[:MOST_SHOWN]:
-        shown = [*shown[: MOST_SHOWN - 1], worst[0]]
+    if worst is not None and worst[0] not in shown[:most]:
+        shown = [*shown[: most - 1], worst[0]]
     broken = len(_judged(column)) > 1 and bool(_broken(column, rules))
     return {
         "column": column.column,
@@ -185,8 +186,8 @@ def _column(column: MeasuredGroups, rules: FairnessRules) -> dict[str, Any]:
         "mean_prediction_gap": column.mean_prediction_gap,
         "worst_group": worst[0].name if worst else None,
         "worst_group_loss": worst[1] if worst else None,
-        "groups_left_out": max(0, len(column.groups) - MOST_SHOWN),
-        "groups": [_group(group) for group in shown[:MOST_SHOWN]],
+        "groups_left_out": max(0, len(column.groups) - most),
+        "groups": [_group(group) for group in shown[:most]],
     }
 
 
