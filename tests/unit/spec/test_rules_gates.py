@@ -1,4 +1,4 @@
-"""What gates may name: each broken rule is told with its line, what was seen and what is allowed."""
+"""What gates may name: each broken rule is told with its line, and what is allowed."""
 
 import re
 
@@ -48,8 +48,8 @@ def behaviour(text: str) -> str:
     ("section", "expected"),
     [
         (
-            slices("{column: twon, values: [north]}"),
-            "line 18, gates.slices.0.column: 'twon' is no feature column. Did you mean 'town'?",
+            slices("{column: tonw, values: [north]}"),
+            "line 18, gates.slices.0.column: 'tonw' is no feature column. Did you mean 'town'?",
         ),
         (slices("{column: late, values: [true]}"), "gates.slices.0.column: 'late' is the target."),
         (slices("{column: town}"), "gates.slices.0: names neither values nor a range"),

@@ -175,6 +175,7 @@ def test_a_retry_of_each_step_finds_what_the_first_try_made(bike, rides):
     assert bike.tune(snapshot)["complete"] == 0, "the budget is spent"
     fitted = bike.fit(snapshot)
     assert bike.fit(snapshot).run_id == fitted.run_id
+    shutil.rmtree(training_folder(bike.resources, snapshot))  # another machine judges
     word = bike.judge(snapshot, fitted)
     assert bike.judge(snapshot, fitted) == word
     candidate = bike.register(snapshot, fitted, word)
@@ -203,8 +204,9 @@ def test_a_version_registered_just_before_a_crash_is_taken_up(bike, rides, monke
 
 
 def test_the_run_holds_the_evidence(bike, rides):
+    bike.change(gates={"modes": {"fairness": "off", "calibration": "warn"}})
     bike.ingest(rides("2011-01-01", "2011-04-01"))
-    snapshot, fitted, word, _ = bike.train()
+    snapshot, fitted, word, candidate = bike.train()
     client = bike.resources.registry._client
     run = client.get_run(fitted.run_id)
     assert run.info.status == "FINISHED"
@@ -212,6 +214,13 @@ def test_the_run_holds_the_evidence(bike, rides):
     assert run.data.tags["evergreen.rows_digest"] == snapshot.rows_digest
     assert run.data.tags["evergreen.code_digest"] == snapshot.code_digest
     assert run.data.tags["evergreen.verdict"] == "won"
+    told = {name: run.data.tags[f"evergreen.gate_{name}"] for name in ("champion", "baseline")}
+    assert told == {"champion": "not_applicable (block)", "baseline": "passed (block)"}
+    assert run.data.tags["evergreen.gate_fairness"] == "off (off)"
+    judged = next(d for d in bike.resources.ledger.decisions("bike_demand") if d.stage == "judge")
+    assert judged.details["gates"] | told == judged.details["gates"]
+    version = bike.resources.registry.version_info("bike_demand", candidate.version)
+    assert version.tags["evergreen.gates_off"] == "fairness (off), calibration (warn)"
     assert run.data.metrics["holdout_rmse_challenger"] == word.challenger.value
     assert run.inputs.dataset_inputs[0].dataset.digest == snapshot.rows_digest[:36]
     top = {item.path for item in client.list_artifacts(fitted.run_id)}
