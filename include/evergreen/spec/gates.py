@@ -59,7 +59,7 @@ class Fairness(Section):
         ge=0,
         le=100,
         description="Largest difference in the mean prediction (regression), in standard "
-        "deviations of the target.",
+        "deviations of the target in the rows learned from.",
     )
     max_worst_group_loss: float = Field(
         default=0.5,
@@ -82,7 +82,7 @@ class Calibration(Section):
         gt=0,
         le=100,
         description="Regression: |mean prediction - mean target|, in standard deviations of the "
-        "target.",
+        "target in the rows learned from.",
     )
 
 

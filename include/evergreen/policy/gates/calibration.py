@@ -42,14 +42,16 @@ def mean_unbiased(curve: Sequence[Bin], spread: float, max_bias: float) -> Findi
 
     Args:
         curve: by prediction.
-        spread: standard deviation of the target on the holdout.
+        spread: standard deviation of the target in the rows learned from.
         max_bias: in such standard deviations.
     """
     rows = sum(part.rows for part in curve)
     mean = sum(part.rows * part.predicted for part in curve) / rows if rows else math.nan
     target = sum(part.rows * part.observed for part in curve) / rows if rows else math.nan
     if not spread > 0:
-        return Finding(None, "the target has one value in the holdout", f"at most {max_bias:g}")
+        return Finding(
+            None, "the target has one value in the rows learned from", f"at most {max_bias:g}"
+        )
     bias = abs(mean - target) / spread
     return Finding(
         passed=bias <= max_bias,

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import polars as pl
 
@@ -16,7 +17,7 @@ from include.evergreen.model_code.predictor import Predictor
 from include.evergreen.policy.metrics import KNOWN
 from include.evergreen.spec import ModelSpec
 from include.evergreen.stages.bundle import columns_of
-from include.evergreen.stages.training.recipes import classes_of, limited, threads_of
+from include.evergreen.stages.training.recipes import classes_of, limited, target_of, threads_of
 from include.evergreen.stages.training.scoring import Prediction, score
 
 #: Rows of the train part that gates look at, evenly spread: enough for a metric, and cheap.
@@ -68,6 +69,15 @@ class Contest:
     def truth(self) -> npt.NDArray[Any]:
         """[n_holdout] the target."""
         return self.holdout[self.spec.data.target].to_numpy()
+
+    @cached_property
+    def target_spread(self) -> float:
+        """Standard deviation of a regression's target in all rows learned from.
+
+        Not of the holdout: after a change of the world its few days may hardly vary, and every
+        model would be many of their standard deviations off.
+        """
+        return float(np.std(target_of(self.train, self.spec)))
 
     @cached_property
     def learned(self) -> pl.DataFrame:

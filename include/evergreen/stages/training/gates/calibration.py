@@ -27,7 +27,7 @@ def calibration(contest: Contest) -> Finding:
         predicted = np.asarray(answer["prediction"], dtype=np.float64)
         truth = np.asarray(contest.truth, dtype=np.float64)
         curve = curve_of(predicted, truth)
-        return policy.mean_unbiased(curve, float(truth.std()), limits.max_bias)
+        return policy.mean_unbiased(curve, contest.target_spread, limits.max_bias)
     classes = classes_of(contest.spec)
     if contest.spec.task == "binary":
         probability = answer.get(f"probability_{classes[1]}", np.zeros(len(contest.truth)))

@@ -71,7 +71,7 @@ def _of_task(
         return {}, {}
     if contest.spec.task == "binary":
         return _rates(contest, judged)
-    spread = float(np.std(np.asarray(contest.truth, dtype=np.float64)))
+    spread = contest.target_spread
     if spread == 0:
         return {}, {}
     predicted = np.asarray(contest.answers["challenger"]["prediction"], dtype=np.float64)

@@ -185,3 +185,13 @@ def test_a_regression_that_says_too_much_on_the_whole_fails():
     found = calibration(contest)
     assert found.passed is False
     assert "0.6" in found.seen
+
+
+def test_after_a_change_of_the_world_the_spread_of_its_few_days_is_no_measure():
+    """Half of what was learned is of the old world; the new one hardly varies."""
+    contest = regression()
+    old = contest.holdout.with_columns(pl.col("y") + 200)
+    object.__setattr__(contest, "train", pl.concat([old, contest.holdout]))
+    contest.answers["challenger"]["prediction"][:] += 13
+    assert contest.truth.std() == pytest.approx(10, rel=0.1)
+    assert calibration(contest).passed is True
