@@ -102,7 +102,9 @@ class Stability(Section):
         default=0.2,
         ge=0,
         le=100,
-        description="How much worse the metric may become, relative to the untouched holdout's.",
+        description="How much the error may grow, relative to the untouched holdout's, or to what "
+        "is gained there on the naive baseline, whichever is more. For a metric that ends at 1, "
+        "the error is its distance from 1.",
     )
 
 
@@ -114,9 +116,13 @@ class Behaviour(Section):
     set_to: tuple[CellValue | float, ...] = Field(
         default=(),
         max_length=100,
-        description="Values the column is set to, one after the other.",
+        description="Values the column is set to, one after the other. A direction over several "
+        "is one from each value to the next.",
     )
-    add: float | None = Field(default=None, description="What is added to a numeric column.")
+    add: float | None = Field(
+        default=None,
+        description="What is added to a numeric column, up to the contract's least or largest.",
+    )
     expect: Literal["same", "not_lower", "not_higher"] = Field(
         description="'same': the answer may not change; 'not_lower': it may only rise (the "
         "prediction of a regression, the probability of the second class of a binary model)."
@@ -136,28 +142,30 @@ class Leakage(Section):
     """Signs that the target is known beforehand."""
 
     max_feature_share: Share = Field(
-        default=0.98,
+        default=0.8,
         gt=0,
         description="Largest share of what the challenger gains on the naive baseline that one "
         "column alone may explain, while the metric is nearly perfect (max_skill).",
     )
     max_skill: Share = Field(
-        default=0.995,
+        default=0.95,
         gt=0,
         description="1 is a perfect model, 0 the naive baseline: above this one column alone "
         "(max_feature_share) looks like the target in disguise.",
     )
-    max_holdout_gain: float = Field(
-        default=0.5,
+    max_holdout_gain: Share = Field(
+        default=0.6,
         gt=0,
-        le=100,
-        description="How much better the metric may be on the holdout than on the rows learned "
-        "from, relative; more says that the holdout is easier, or known.",
+        description="How much smaller the error may be on the holdout than on the rows learned "
+        "from, relative, as it is and beside the naive baseline's; more says that it is known.",
     )
 
 
 class Overfitting(Section):
-    """How much better it may be on what it learned from."""
+    """How much better it may be on what it learned from. It fails if both are exceeded.
+
+    Sound ensembles fit what they learned from almost perfectly: a gap alone says little.
+    """
 
     max_gap: float = Field(
         default=10.0,
@@ -165,6 +173,11 @@ class Overfitting(Section):
         le=1000,
         description="How many times worse the error on the holdout may be than on the rows learned "
         "from. For a metric that ends at 1, the error is its distance from 1.",
+    )
+    min_kept_skill: Share = Field(
+        default=0.25,
+        description="What is gained on the naive baseline on the holdout, as a share of what is "
+        "gained on the rows learned from: with as much, the gap is forgiven.",
     )
 
 

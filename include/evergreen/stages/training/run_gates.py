@@ -15,11 +15,17 @@ from include.evergreen.policy.gates.finding import Finding, result_of, switched_
 from include.evergreen.policy.judging import JudgingRules, judge, not_comparable
 from include.evergreen.stages.training.contest import Contest
 from include.evergreen.stages.training.gates.baseline import baseline
+from include.evergreen.stages.training.gates.behaviour import behaviour
 from include.evergreen.stages.training.gates.calibration import calibration
 from include.evergreen.stages.training.gates.champion import champion
 from include.evergreen.stages.training.gates.fairness import fairness
 from include.evergreen.stages.training.gates.floors import floors
+from include.evergreen.stages.training.gates.latency import latency
+from include.evergreen.stages.training.gates.leakage import leakage
+from include.evergreen.stages.training.gates.overfitting import overfitting
+from include.evergreen.stages.training.gates.size import size
 from include.evergreen.stages.training.gates.slices import slices
+from include.evergreen.stages.training.gates.stability import stability
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +38,12 @@ GATES: Mapping[GateName, Gate] = {
     "slices": slices,
     "fairness": fairness,
     "calibration": calibration,
+    "stability": stability,
+    "behaviour": behaviour,
+    "leakage": leakage,
+    "overfitting": overfitting,
+    "size": size,
+    "latency": latency,
 }
 #: Evidence is read by people and drawn in charts: more digits only make it larger.
 _DIGITS = 6
@@ -64,7 +76,7 @@ def run_gates(contest: Contest) -> tuple[GateResult, ...]:
     An error in one is an error of the judging, never a pass.
     """
     results = []
-    for name in (name for name in get_args(GateName) if name in GATES):
+    for name in get_args(GateName):
         mode = contest.spec.gates.mode(name)
         if mode == "off":
             result = switched_off(name)
