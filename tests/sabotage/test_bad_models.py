@@ -1,0 +1,15 @@
+"""Estimators that are bad in one way, on rows that nobody touched."""
+
+import pytest
+
+from tests.sabotage.saboteurs import SABOTEURS, untouched
+from tests.sabotage.verdicts import assert_kept_out, assert_only_its_gate_stands_in_its_way
+
+BAD_MODELS = [saboteur for saboteur in SABOTEURS if saboteur.tamper is untouched]
+
+
+@pytest.mark.parametrize("saboteur", BAD_MODELS, ids=lambda one: one.name)
+def test_a_bad_model_is_stopped_by_the_gate_for_it_and_by_no_other(saboteur, tried):
+    trial = tried(saboteur)
+    assert_kept_out(saboteur, trial)
+    assert_only_its_gate_stands_in_its_way(saboteur, trial)
