@@ -42,6 +42,8 @@ def write_models(folder: Path, count: int) -> None:
     """`count` specs that differ in their names alone."""
     shipped = (PROJECT_ROOT / "include" / "models" / "bike_demand.yaml").read_text()
     folder.mkdir()
+    examples = "bike_demand.acceptance.yaml"
+    (folder / examples).write_text((PROJECT_ROOT / "include" / "models" / examples).read_text())
     for number in range(count):
         name = f"model_{number:03}"
         spec = shipped.replace("model: bike_demand", f"model: {name}")

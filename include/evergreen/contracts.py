@@ -286,13 +286,35 @@ class RunningService(Fact):
 
 
 @dataclass(frozen=True)
+class AcceptanceResult(Fact):
+    """One acceptance example: what its people expect, and what the candidate answered.
+
+    `value` is the number that was compared and `low` and `high` its bounds; None where there is no
+    number, or no bound. `given` is left out where only a few kB have room.
+    """
+
+    case: str
+    expected: str
+    got: str
+    held: bool
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    given: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Check(Fact):
-    """One thing that was verified, with what was seen against what was required."""
+    """One thing that was verified, with what was seen against what was required.
+
+    `evidence` is small JSON, at most some ten kB: what a person looks at who decides by it.
+    """
 
     name: str
     passed: bool
     seen: str
     required: str
+    evidence: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

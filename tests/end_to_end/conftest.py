@@ -70,6 +70,9 @@ class Stack:
         for section, values in sections.items():
             document.setdefault(section, {}).update(values)
         (self.models / f"{model}.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
+        examples = shipped.with_suffix(".acceptance.yaml")
+        if examples.is_file():
+            (self.models / examples.name).write_text(examples.read_text())
 
     def wait_staged(self, model: str, version: int, seconds: float) -> Deployment:
         """The deployment of that version in staging, once it is live."""

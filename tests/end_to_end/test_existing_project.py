@@ -67,8 +67,9 @@ def copied(project_root: Path, project: Path, *, regular_include: bool) -> dict[
     theirs.make_project(project, regular_include=regular_include)
     environment = theirs.plain_environment(project, EVERGREEN=str(project_root))
     theirs.run("\n".join(theirs.commands_of_the_guide(project_root)["2"]), project, environment, {})
-    shipped = project_root / "include" / "models" / "bike_demand.yaml"
-    (project / "include" / "models" / "bike_demand.yaml").write_text(shipped.read_text())
+    for name in ("bike_demand.yaml", "bike_demand.acceptance.yaml"):
+        shipped = project_root / "include" / "models" / name
+        (project / "include" / "models" / name).write_text(shipped.read_text())
     return environment
 
 

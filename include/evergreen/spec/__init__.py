@@ -1,5 +1,6 @@
 """The model spec: what a model's YAML may say, and the only code that reads it. Light to import."""
 
+from include.evergreen.spec.acceptance import AcceptanceExamples, Case, Expectation
 from include.evergreen.spec.base import ColumnName, Name, Section
 from include.evergreen.spec.gates import Behaviour, Fairness, Gates, Slice
 from include.evergreen.spec.loading import LoadedSpecs, Refusal
@@ -23,14 +24,17 @@ from include.evergreen.spec.sections import (
 )
 
 __all__ = [
+    "AcceptanceExamples",
     "Behaviour",
     "Bins",
     "Budget",
     "CalendarPart",
+    "Case",
     "Column",
     "ColumnName",
     "Data",
     "Deployment",
+    "Expectation",
     "Fairness",
     "Features",
     "FileLimits",

@@ -8,6 +8,8 @@ are always text.
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import os
 import re
 import stat
@@ -53,11 +55,15 @@ for _tag, _pattern, _first in _CORE_SCHEMA:
 
 @dataclass(frozen=True)
 class Document:
-    """The content of one YAML file, and the line (from 1) on which each key or item stands."""
+    """The content of one YAML file, and the line (from 1) on which each key or item stands.
+
+    `digest` is the sha256 (hex) of the file's bytes; empty for a text that was in no file.
+    """
 
     name: str
     content: Any
     lines: dict[Location, int]
+    digest: str = ""
 
     def line_of(self, location: Location) -> int:
         """The line of a location, or of the nearest one above it that stands in the file."""
@@ -84,7 +90,8 @@ def read_document(path: Path, name: str) -> Document:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise SpecError(f"{name} is not UTF-8 text (byte {error.start}).") from error
-    return parse_document(text, name)
+    document = parse_document(text, name)
+    return dataclasses.replace(document, digest=hashlib.sha256(raw).hexdigest())
 
 
 def parse_document(text: str, name: str) -> Document:

@@ -10,16 +10,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from include.evergreen.errors import SpecError
 from include.evergreen.settings import PROJECT_ROOT
+from include.evergreen.spec.acceptance import is_examples_file
+from include.evergreen.spec.base import SpecFile
 from include.evergreen.spec.document import Document, read_document
 from include.evergreen.spec.locations import display_path
-from include.evergreen.spec.messages import describe_errors
+from include.evergreen.spec.messages import describe_errors, placed, refusal_sheet
 from include.evergreen.spec.secret_scan import find_secrets
 
-Spec = TypeVar("Spec", bound=BaseModel)
+Spec = TypeVar("Spec", bound=SpecFile)
 _MODEL_NAME = re.compile(r"^[a-z][a-z0-9_]{0,62}$")
 
 
@@ -40,9 +42,17 @@ class LoadedSpecs(Generic[Spec]):
 
 
 def read_spec(path: Path, model: type[Spec]) -> Spec:
-    """The file at `path` as a `model`; SpecError with every problem found, at most ten shown."""
+    """The file at `path` as a `model`, with the files it names beside it.
+
+    Raises:
+        SpecError: with every problem found, at most ten shown.
+    """
     document = read_document(path, display_path(path, PROJECT_ROOT))
-    return validate(document, model)
+    spec = validate(document, model)
+    problems = spec.read_beside(path.parent)
+    if problems:
+        raise SpecError(refusal_sheet(document.name, [placed(document, *p) for p in problems]))
+    return spec
 
 
 def validate(document: Document, model: type[Spec]) -> Spec:
@@ -51,18 +61,12 @@ def validate(document: Document, model: type[Spec]) -> Spec:
         raise SpecError(f"{document.name} holds no spec: a mapping that starts with 'model:' does.")
     secrets = find_secrets(document)
     if secrets:
-        raise SpecError(_sheet(document.name, secrets))
+        raise SpecError(refusal_sheet(document.name, secrets))
     try:
         return model.model_validate(document.content)
     except ValidationError as error:
-        raise SpecError(_sheet(document.name, describe_errors(error, document, model))) from None
-
-
-def _sheet(name: str, problems: list[str]) -> str:
-    shown = "\n".join(f"  {problem}" for problem in problems[:10])
-    more = f"\n  ... and {len(problems) - 10} more" if len(problems) > 10 else ""  # noqa: PLR2004
-    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    return f"{name} is refused, {count}:\n{shown}{more}"
+        problems = describe_errors(error, document, model)
+        raise SpecError(refusal_sheet(document.name, problems)) from None
 
 
 def read_specs(directory: Path, model: type[Spec], only: str | None) -> LoadedSpecs[Spec]:
@@ -107,7 +111,9 @@ def _spec_files(directory: Path) -> list[Path]:
     return sorted(
         path
         for path in directory.iterdir()
-        if path.suffix in {".yaml", ".yml"} and not path.name.startswith(".")
+        if path.suffix in {".yaml", ".yml"}
+        and not path.name.startswith(".")
+        and not is_examples_file(path.name)
     )
 
 
@@ -118,5 +124,5 @@ def _try_read(path: Path, model: type[Spec]) -> Spec | Refusal:
         return Refusal(display_path(path, PROJECT_ROOT), str(error))
 
 
-def _name(spec: BaseModel) -> str:
+def _name(spec: SpecFile) -> str:
     return str(getattr(spec, "model", ""))

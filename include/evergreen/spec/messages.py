@@ -32,6 +32,19 @@ def describe_errors(
     return [message for _, message in sorted(dict.fromkeys(found))]
 
 
+def placed(document: Document, location: Location, message: str) -> str:
+    """One line for a problem of ours: where it shows, and what it is."""
+    return _placed(document, location, message)[1]
+
+
+def refusal_sheet(name: str, problems: list[str]) -> str:
+    """The refusal of a file: at most ten problems, and the true count."""
+    shown = "\n".join(f"  {problem}" for problem in problems[:10])
+    more = f"\n  ... and {len(problems) - 10} more" if len(problems) > 10 else ""  # noqa: PLR2004
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    return f"{name} is refused, {count}:\n{shown}{more}"
+
+
 def _placed(document: Document, location: Location, message: str) -> tuple[int, str]:
     while len(location) > 1 and location not in document.lines and location[-1] in _MARKERS:
         location = location[:-1]
@@ -93,7 +106,7 @@ def _model_at(model: type[BaseModel], location: Location) -> type[BaseModel] | N
 def _model_in(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType, dict):
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType, dict, tuple):
         for argument in reversed(typing.get_args(annotation)):
             child = _model_in(argument)
             if child is not None:

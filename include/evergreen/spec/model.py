@@ -12,15 +12,16 @@ import json
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from include.evergreen.contracts import Task
 from include.evergreen.settings import Settings
-from include.evergreen.spec.base import Name, Section
+from include.evergreen.spec.acceptance import AcceptanceExamples, read_examples
+from include.evergreen.spec.base import Name, SpecFile
 from include.evergreen.spec.gates import Gates
 from include.evergreen.spec.loading import LoadedSpecs, read_spec, read_specs
 from include.evergreen.spec.locations import resolve_location
-from include.evergreen.spec.problems import RuleBroken
+from include.evergreen.spec.problems import Problem, RuleBroken
 from include.evergreen.spec.rules import broken_rules
 from include.evergreen.spec.sections import (
     Column,
@@ -33,7 +34,7 @@ from include.evergreen.spec.sections import (
 )
 
 
-class ModelSpec(Section):
+class ModelSpec(SpecFile):
     """One model, whole. See `docs/spec.schema.json` for the schema editors complete from."""
 
     model: Name = Field(description="The model's name: small letters, digits and underscores.")
@@ -47,6 +48,7 @@ class ModelSpec(Section):
     retrain: Retrain = Retrain()
     deployment: Deployment = Deployment()
     monitoring: Monitoring = Monitoring()
+    _examples: AcceptanceExamples | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _keep_the_rules(self) -> Self:
@@ -54,6 +56,22 @@ class ModelSpec(Section):
         if problems:
             raise RuleBroken(problems)
         return self
+
+    def read_beside(self, directory: Path) -> list[Problem]:
+        """Take in the acceptance examples that `deployment.acceptance` names."""
+        name = self.deployment.acceptance
+        if name is None:
+            return []
+        found = read_examples(self, directory, name)
+        if isinstance(found, str):
+            return [Problem(("deployment", "acceptance"), f"{name!r}: {found}")]
+        self._examples = found
+        return []
+
+    @property
+    def acceptance(self) -> AcceptanceExamples | None:
+        """The acceptance examples; None where none are named, or the spec was read from no file."""
+        return self._examples
 
     @property
     def feature_columns(self) -> dict[str, Column]:

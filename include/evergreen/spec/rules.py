@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from include.evergreen.contracts import Task
 from include.evergreen.policy.metrics import CLASSIFICATION
+from include.evergreen.spec.acceptance import name_problem
 from include.evergreen.spec.cron import MINUTE_S, cron_problem
 from include.evergreen.spec.document import Location
 from include.evergreen.spec.problems import Problem, hint
@@ -33,7 +34,7 @@ def broken_rules(spec: ModelSpec) -> list[Problem]:
     """Every rule between fields that the spec breaks, empty if none."""
     rules: tuple[Callable[[ModelSpec], Iterator[Problem]], ...] = (
         columns, roles, target, places, _features, _computed,
-        _training, _estimators, gates, _retrain, _schedules, _monitoring, _private,
+        _training, _estimators, gates, _retrain, _schedules, _monitoring, _private, _acceptance,
     )  # fmt: skip
     return list(itertools.chain.from_iterable(rule(spec) for rule in rules))
 
@@ -83,6 +84,17 @@ def _private(spec: ModelSpec) -> Iterator[Problem]:
             yield Problem(at, f"{name!r} is no feature column.{hint(name, list(known))}")
         elif how == "hash" and not _is_text(column):
             yield Problem(at, f"{name!r} is no text, and only a text can be hashed: leave_out")
+
+
+def _acceptance(spec: ModelSpec) -> Iterator[Problem]:
+    name = spec.deployment.acceptance
+    problem = name_problem(name) if name is not None else None
+    if problem:
+        yield Problem(("deployment", "acceptance"), f"{str(name)[:80]!r} {problem}")
+    if name is None and spec.deployment.acceptance_mode != "block":
+        yield Problem(
+            ("deployment", "acceptance_mode"), "says how examples count, and acceptance names none"
+        )
 
 
 def _is_text(column: Column) -> bool:

@@ -29,7 +29,7 @@ _VALUES = (
     ),
 )
 #: Sections whose keys are names that the data brings, not ours.
-_FREE_KEYS: tuple[Location, ...] = (
+SPEC_FREE_KEYS: tuple[Location, ...] = (
     ("data", "columns"),
     ("features", "ratios"),
     ("features", "bins"),
@@ -40,25 +40,30 @@ _ADVICE = (
 )
 
 
-def find_secrets(document: Document) -> list[str]:
-    """One message a suspected secret, with its line and place, never with its value."""
+def find_secrets(document: Document, free_keys: tuple[Location, ...] = SPEC_FREE_KEYS) -> list[str]:
+    """One message a suspected secret, with its line and place, never with its value.
+
+    `free_keys`: the places whose keys are names that the data brings.
+    """
     return [
         f"line {document.line_of(at)}, {'.'.join(str(part) for part in at)}: {what}. {_ADVICE}"
-        for at, what in _suspects(document.content, ())
+        for at, what in _suspects(document.content, (), frozenset(free_keys))
     ]
 
 
-def _suspects(value: Any, at: Location) -> Iterator[tuple[Location, str]]:
+def _suspects(
+    value: Any, at: Location, free: frozenset[Location]
+) -> Iterator[tuple[Location, str]]:
     if isinstance(value, dict):
         for key, item in value.items():
             place = (*at, key)
-            if at not in _FREE_KEYS and _KEY.search(key):
+            if at not in free and _KEY.search(key):
                 yield place, "this key names a secret"
             else:
-                yield from _suspects(item, place)
+                yield from _suspects(item, place, free)
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _suspects(item, (*at, index))
+            yield from _suspects(item, (*at, index), free)
     elif isinstance(value, str):
         for pattern, what in _VALUES:
             if pattern.search(value):

@@ -238,6 +238,17 @@ class Deployment(Section):
     max_body_mib: int = Field(default=16, ge=1, le=1024)
     service_levels: ServiceLevels = ServiceLevels()
     prediction_log: PredictionLog = PredictionLog()
+    acceptance: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="A file of examples beside the spec, <name>.acceptance.yaml: rows with the "
+        "outcomes that the domain's people expect of every version before it serves.",
+    )
+    acceptance_mode: Literal["block", "warn"] = Field(
+        default="block",
+        description="warn: an example that is answered otherwise is shown, and stops nothing.",
+    )
 
 
 class Monitoring(Section):

@@ -14,6 +14,7 @@ from include.evergreen.policy import verification as policy
 from include.evergreen.spec import ServiceLevels
 from include.evergreen.stages.bundle import contract_of
 from include.evergreen.stages.deploy import golden
+from include.evergreen.stages.deploy.acceptance import acceptance_checks
 from include.evergreen.stages.deploy.deployment_lease import under_deployment_lease
 from include.evergreen.stages.deploy.fetch_bundle import fetch_bundle
 from include.evergreen.stages.deploy.load_probe import run_load
@@ -138,6 +139,7 @@ def _checks_at(
             policy.check_predictions("golden_rows", served, offline, deployment.tolerance),
             policy.check_predictions("registered_artifact", served, own, deployment.tolerance),
             policy.check_refusals(send_malformed(probe, rows[0])),
+            *acceptance_checks(resources, probe, image),
         ]
     body = golden.request_body(rows[:1])
     checks += _load_checks(address, body, deployment.service_levels)
