@@ -2,7 +2,8 @@
 
 **Wakes on** `<model>.candidate_registered`, or by hand with a version.
 **Makes true** `<model>.staged`: healthy, signature equal to the contract, golden rows answered as
-offline, malformed requests refused, service levels met under a short load.
+offline, malformed requests refused, acceptance examples answered as expected, service levels met
+under a short load.
 
 **Safe to clear and to trigger at any time:** an image is built once a version, a container that
 stands is found again, and the alias `staging` moves only after the proof.

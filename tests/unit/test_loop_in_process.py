@@ -15,6 +15,7 @@ from include.evergreen.cli.journal import lines_of
 from include.evergreen.contracts import Deployment
 from include.evergreen.simulator import simulate_bike
 from include.evergreen.spec import ModelSpec, load_spec
+from include.evergreen.stages.deploy.acceptance import acceptance_table
 from include.evergreen.stages.journal import collected
 from include.evergreen.stages.monitoring.collect import collect_requests
 from include.evergreen.stages.monitoring.monitor import watch_drift
@@ -30,14 +31,18 @@ SMALL = {
 
 @pytest.fixture
 def spec(project_root: Path) -> ModelSpec:
-    document = load_spec(project_root / "include" / "models" / "bike_demand.yaml").model_dump()
+    shipped = load_spec(project_root / "include" / "models" / "bike_demand.yaml")
+    document = shipped.model_dump()
     document["training"] = {**document["training"], **SMALL}
     document["deployment"] = {
         "runtime": "process",
+        "acceptance": shipped.deployment.acceptance,
         "service_levels": {"p99_ms": 5000, "min_requests_per_s": 1, "load_seconds": 0.5},
     }
     document["retrain"] = {**document["retrain"], "min_new_rows": 100}
-    return ModelSpec.model_validate(document)
+    small = ModelSpec.model_validate(document)
+    changed = ("training", "deployment", "retrain")
+    return shipped.model_copy(update={section: getattr(small, section) for section in changed})
 
 
 @pytest.fixture
@@ -84,6 +89,7 @@ def test_the_loop_closes(resources: Resources, tmp_path: Path):
     deployed, seconds = run_loop_in_process(resources, winter)
     assert deployed.version == 1
     assert len(seconds) == 12, "discover to promote"
+    assert "7 of 7 acceptance examples as expected" in acceptance_table(resources, 1)
     assert resources.registry.version_of("bike_demand", "champion") == 1
     assert resources.registry.version_of("bike_demand", "staging") == 1
 

@@ -1,6 +1,6 @@
 """The model spec: what a model's YAML may say, and the only code that reads it. Light to import."""
 
-from include.evergreen.spec.acceptance import AcceptanceExamples, Case, Expectation
+from include.evergreen.spec.acceptance import AcceptanceCase, AcceptanceExamples, Expectation
 from include.evergreen.spec.base import ColumnName, Name, Section
 from include.evergreen.spec.gates import Behaviour, Fairness, Gates, Slice
 from include.evergreen.spec.loading import LoadedSpecs, Refusal
@@ -24,12 +24,12 @@ from include.evergreen.spec.sections import (
 )
 
 __all__ = [
+    "AcceptanceCase",
     "AcceptanceExamples",
     "Behaviour",
     "Bins",
     "Budget",
     "CalendarPart",
-    "Case",
     "Column",
     "ColumnName",
     "Data",

@@ -49,7 +49,7 @@ class Expectation(Section):
     )
 
 
-class Case(Section):
+class AcceptanceCase(Section):
     """A row as a client would send it, and what its people expect of the model."""
 
     name: str = Field(min_length=1, max_length=120)
@@ -60,7 +60,9 @@ class Case(Section):
 class AcceptanceExamples(Section):
     """The cases of one file; `file` and `digest` (sha256 of its bytes, hex) say which."""
 
-    cases: tuple[Case, ...] = Field(min_length=1, description=f"1 to {MAX_CASES:,} cases.")
+    cases: tuple[AcceptanceCase, ...] = Field(
+        min_length=1, description=f"1 to {MAX_CASES:,} cases."
+    )
     _file: str = PrivateAttr(default="")
     _digest: str = PrivateAttr(default="")
 

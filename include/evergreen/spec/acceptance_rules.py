@@ -15,7 +15,7 @@ from include.evergreen.spec.document import Location
 from include.evergreen.spec.problems import Problem, hint
 
 if TYPE_CHECKING:
-    from include.evergreen.spec.acceptance import AcceptanceExamples, Case, Expectation
+    from include.evergreen.spec.acceptance import AcceptanceCase, AcceptanceExamples, Expectation
     from include.evergreen.spec.model import ModelSpec
     from include.evergreen.spec.sections import Column
 
@@ -90,7 +90,7 @@ def may_be_missing(column: Column) -> bool:
     return column.max_null_share > 0 or (takes_any and column.unseen == "as_missing")
 
 
-def _given(spec: ModelSpec, case: Case, at: Location) -> Iterator[Problem]:
+def _given(spec: ModelSpec, case: AcceptanceCase, at: Location) -> Iterator[Problem]:
     required, optional = contract_columns(spec)
     known = {**required, **optional}
     for name, value in case.given.items():
@@ -132,7 +132,7 @@ def _descending(bounds: tuple[float, float]) -> str:
     return f"{bounds[0]:g} is above {bounds[1]:g}; the lower comes first"
 
 
-def _relations(case: Case, names: list[str], at: Location) -> Iterator[Problem]:
+def _relations(case: AcceptanceCase, names: list[str], at: Location) -> Iterator[Problem]:
     for relation in ("above", "below"):
         other = getattr(case.expect, relation)
         if other is not None and (other == case.name or other not in names):

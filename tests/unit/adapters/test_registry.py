@@ -131,6 +131,16 @@ def test_reports_and_texts_are_kept_with_the_run(registry, tmp_path):
     assert registry.run_url(run).endswith(f"/runs/{run}")
 
 
+def test_a_text_of_a_run_is_read_back_and_one_that_is_not_there_is_none(registry):
+    run = registry.start_run("texts", "key-1", "train-1")
+    registry.log_text(run, "at the root", "note.txt")
+    registry.log_text(run, "m\u00e9t\u00e9o", "acceptance/result.json")
+    assert registry.read_text(run, "note.txt") == "at the root"
+    assert registry.read_text(run, "acceptance/result.json") == "m\u00e9t\u00e9o"
+    assert registry.read_text(run, "acceptance/other.json") is None
+    assert registry.read_text(run, "nowhere/result.json") is None
+
+
 def test_an_alias_that_nobody_set_is_none_and_a_version_that_is_gone_is_refused(registry):
     assert registry.version_of("never_heard_of", "champion") is None
     with pytest.raises(ArtifactRefused, match="is not in the registry"):

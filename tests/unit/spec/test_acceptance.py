@@ -81,13 +81,13 @@ def test_examples_are_taken_for_no_spec(loaded, tmp_path):
 @pytest.mark.parametrize(
     ("seen", "written", "expected"),
     [
-        ("cases:\n", "csaes:\n", "line 1, csaes: unknown key 'csaes'. Did you mean 'cases'?"),
-        ("name: a warm", "nmae: a warm", "line 2, cases.0.nmae: unknown key 'nmae'. Did you mean"),
-        ("between:", "betwen:", "line 4, cases.0.expect.betwen: unknown key 'betwen'. Did you me"),
+        ("cases:\n", "csess:\n", "line 1, csess: unknown key 'csess'. Did you mean 'cases'?"),
+        ("name: a warm", "naem: a warm", "line 2, cases.0.naem: unknown key 'naem'. Did you mean"),
+        ("between:", "betwixten:", "line 4, cases.0.expect.betwixten: unknown key 'betwixten'. "),
         ("{between: [10, 400]", "{between: [10]", "line 4, cases.0.expect.between.1: is required"),
         ("[10, 400]", "[400, 10]", "line 4, cases.0.expect.between: 400 is above 10"),
         ("[10, 400]", "[10, .nan]", "line 4, cases.0.expect.between.1: saw nan"),
-        ("temperature: 20", "temprature: 20", "cases.0.given.temprature: no column of a request."),
+        ("temperature: 20", "temperatuure: 20", "cases.0.given.temperatuure: no column"),
         ("temperature: 20", "temperature: 51", "saw 51; allowed is a finite"),
         ("temperature: 20", "count: 9", "cases.0.given.count: no column of a request"),
         ("humidity: 40, weather: clear", "humidity: 4.5, weather: clear", "saw 4.5; allow"),

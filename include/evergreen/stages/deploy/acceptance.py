@@ -10,7 +10,7 @@ from typing import Any
 
 from include.evergreen.contracts import AcceptanceResult, BuiltImage, Check
 from include.evergreen.policy import acceptance as policy
-from include.evergreen.spec import AcceptanceExamples, Case, ModelSpec
+from include.evergreen.spec import AcceptanceCase, AcceptanceExamples, ModelSpec
 from include.evergreen.spec.acceptance_rules import contract_columns
 from include.evergreen.stages.deploy import golden
 from include.evergreen.stages.deploy.acceptance_page import render_markdown, render_page
@@ -64,13 +64,13 @@ def acceptance_table(resources: Resources, version: int) -> str:
     return table
 
 
-def row_of(case: Case, spec: ModelSpec) -> dict[str, Any]:
+def row_of(case: AcceptanceCase, spec: ModelSpec) -> dict[str, Any]:
     """The row to send: what the case gives, and null for what it may leave out."""
     required, _ = contract_columns(spec)
     return {**dict.fromkeys(required), **case.given}
 
 
-def example_of(case: Case) -> policy.Example:
+def example_of(case: AcceptanceCase) -> policy.Example:
     """A case as the policy judges it."""
     expect = case.expect
     between = expect.between
