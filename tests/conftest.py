@@ -51,6 +51,7 @@ def installation(tmp_path: Path) -> evergreen_settings.Settings:
 SLOW = (
     "chaos/",
     "fuzz/",
+    "sabotage/",
     "unit/adapters/ledger/",
     "unit/adapters/test_drift_reports.py",
     "unit/adapters/test_lake_s3.py",
