@@ -80,7 +80,8 @@ asked = 0
 def fail(path, status, content):
     global asked
     asked += path == "/invocations"
-    return (500 if asked > 30 and asked % 10 == 0 else status), content
+    failed = path == "/invocations" and asked > 30 and asked % 10 == 0
+    return (500 if failed else status), content
 answering(fail)
 """
 SLOW = """
@@ -88,7 +89,7 @@ asked = 0
 def slow(path, status, content):
     global asked
     asked += path == "/invocations"
-    if asked > 12 and asked % {every} == 0:
+    if path == "/invocations" and asked > 12 and asked % {every} == 0:
         time.sleep({seconds})
     return status, content
 answering(slow)
