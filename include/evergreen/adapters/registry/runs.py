@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterable, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -166,18 +166,6 @@ class Runs:
         """A folder of a run's artifacts, inside the directory `to`."""
         uri = f"{self._client.get_run(run_id).info.artifact_uri}/{artifact_path}"
         return self._download(uri, to)
-
-    @read
-    @calls_mlflow
-    def read_text(self, run_id: str, artifact_file: str) -> str | None:
-        """A text file of a run's artifacts; None where there is none."""
-        folder = str(PurePosixPath(artifact_file).parent)
-        there = self._client.list_artifacts(run_id, None if folder == "." else folder)
-        if artifact_file not in {found.path for found in there}:
-            return None
-        uri = f"{self._client.get_run(run_id).info.artifact_uri}/{artifact_file}"
-        with tempfile.TemporaryDirectory(prefix="reading-") as name:
-            return self._download(uri, Path(name)).read_text(encoding="utf-8")
 
     @effect
     @calls_mlflow
