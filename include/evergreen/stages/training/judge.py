@@ -21,20 +21,17 @@ from include.evergreen.errors import ArtifactRefused
 from include.evergreen.model_code.predictor import Predictor
 from include.evergreen.stages.bundle import load_predictor
 from include.evergreen.stages.clock import Clock, utc_now
-from include.evergreen.stages.deploy.fetch_bundle import fetch_bundle
 from include.evergreen.stages.journal import anchor_entries
 from include.evergreen.stages.resources import Resources
 from include.evergreen.stages.training import scoring
-from include.evergreen.stages.training.baseline import default_baseline, predict_naively
 from include.evergreen.stages.training.claim import standing
-from include.evergreen.stages.training.contest import Contest, predict
+from include.evergreen.stages.training.contenders import answer_of, load_champion, naive_answer
+from include.evergreen.stages.training.contest import Contest
 from include.evergreen.stages.training.fit import BUNDLE_PATH
 from include.evergreen.stages.training.freeze import champion_of
 from include.evergreen.stages.training.frozen_rows import unseen_by
 from include.evergreen.stages.training.recipes import (
     classes_of,
-    target_of,
-    times_of,
 )
 from include.evergreen.stages.training.run_gates import judge_contest
 from include.evergreen.stages.training.scoring import Prediction
@@ -90,11 +87,11 @@ def _judge(resources: Resources, snapshot: Snapshot, fitted: Fitted, clock: Cloc
                 f"{spec.training.holdout.min_rows:,}",
                 champion_version=version,
             )
-    answers = {"baseline": _naive(resources, train, holdout)}
+    answers = {"baseline": naive_answer(spec, train, holdout)}
     if version is not None:
-        answers["champion"] = _predict(_champion(resources, version), holdout)
+        answers["champion"] = answer_of(load_champion(resources, version), holdout)
     with _challenger(resources, snapshot, fitted) as (challenger, bundle):
-        answers["challenger"] = _predict(challenger, holdout)
+        answers["challenger"] = answer_of(challenger, holdout)
         _log_scores(resources, fitted, holdout, answers, clock)
         return judge_contest(
             Contest(spec, train, holdout, challenger, bundle, answers, champion_version=version)
@@ -124,41 +121,6 @@ def _own(local: Path, fitted: Fitted) -> Predictor | None:
     except ArtifactRefused as error:
         log.warning("The local copy is not used: %s", error)
         return None
-
-
-def _champion(resources: Resources, version: int) -> Predictor:
-    """The champion as it is registered, if it is still what the ledger recorded."""
-    info = resources.registry.version_info(resources.model, version)
-    record = resources.ledger.training(info.training_key) if info.training_key else None
-    candidate = record.candidate if record else None
-    digest = candidate.manifest_digest if candidate else info.manifest_digest
-    if not digest or (candidate and candidate.version != version):
-        raise ArtifactRefused(
-            f"Champion v{version} of {resources.model} carries no digest that was recorded when it "
-            "was made: it is not loaded. Point the alias 'champion' at a version of train's own."
-        )
-    return load_predictor(fetch_bundle(resources, version, digest), digest)
-
-
-def _predict(predictor: Predictor, rows: pl.DataFrame) -> Prediction:
-    """What a model says of rows of the lake; a column it knows and they lack is missing."""
-    absent = [name for name in predictor.contract["columns"] if name not in rows.columns]
-    if absent:
-        log.info("The contract has no %s any more: missing to the champion", ", ".join(absent))
-        rows = rows.with_columns(pl.lit(None).alias(name) for name in absent)
-    return predict(predictor, rows)
-
-
-def _naive(resources: Resources, train: pl.DataFrame, holdout: pl.DataFrame) -> Prediction:
-    spec = resources.spec
-    times = times_of(train, spec), times_of(holdout, spec)
-    return predict_naively(
-        spec.gates.naive_baseline or default_baseline(spec.task),
-        target_of(train, spec),
-        target_of(holdout, spec),
-        None if times[0] is None or times[1] is None else (times[0], times[1]),
-        classes_of(spec),
-    )
 
 
 def _log_scores(
