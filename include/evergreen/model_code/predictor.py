@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import io
 import json
+import math
 import os
 import stat
 import sys
@@ -36,6 +37,8 @@ ONE_ROW = "one_row.py"
 ONNX, SKOPS = "estimator.onnx", "estimator.skops"
 ESTIMATORS = (ONNX, SKOPS)
 MAX_FILE_BYTES = 2 * 2**30
+#: By how much, relative to the largest, one row alone may differ from itself among others.
+ROUNDING = 1e-6
 #: As many rows are worth a second thread.
 MANY_ROWS = 200
 MOST_THREADS = 8
@@ -162,7 +165,15 @@ class Predictor:
         alone = self.predict_one(row)
         if alone is None:
             return True
-        return all(values[index] == alone[1][name] for name, values in together.items())
+        return all(_same(values, index, alone[1][name]) for name, values in together.items())
+
+
+def _same(values: Any, index: int, alone: Any) -> bool:
+    """Labels to the letter; of numbers a linear algebra may round one row and many differently."""
+    if values[index] == alone or values.dtype.kind != "f":
+        return bool(values[index] == alone)
+    most = float(np.max(np.abs(values)))
+    return math.isclose(values[index], alone, rel_tol=ROUNDING, abs_tol=ROUNDING * most)
 
 
 def predictions(estimator: Estimator, matrix: Any, classes: Sequence[Any] | None) -> dict[str, Any]:

@@ -44,3 +44,21 @@ def test_a_classifier_answers_with_labels_of_their_own_type_and_probabilities(we
     assert set(answer["prediction"]) <= {"clear", "mist", "rain"}
     shares = [answer[f"probability_{label}"] for label in predictor.classes]
     assert np.allclose(np.sum(shares, axis=0), 1.0)
+
+
+def test_one_row_alone_may_be_rounded_otherwise_and_may_not_be_answered_otherwise(
+    rides, monkeypatch
+) -> None:
+    predictor = Predictor.load(rides.directory, rides.digest)
+    as_it_is = predictor.predict_one
+
+    def off_by(share: float) -> float:
+        def alone(row):
+            typed, answer = as_it_is(row)
+            return typed, {**answer, "prediction": answer["prediction"] * (1 + share)}
+
+        monkeypatch.setattr(predictor, "predict_one", alone)
+        return predictor.golden_difference()
+
+    assert off_by(1e-7) == 0.0
+    assert off_by(1e-3) == np.inf
