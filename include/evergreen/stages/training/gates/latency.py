@@ -19,16 +19,16 @@ ANSWERS_A_ROUND = 12
 ENOUGH_S = 0.5
 
 
-def latency(contest: Contest, *, clock: Callable[[], float] = time.perf_counter) -> Finding:
+def latency(contest: Contest, *, stopwatch: Callable[[], float] = time.perf_counter) -> Finding:
     """The median time of an answer to one of its golden rows, after a first that warms up."""
     rows = contest.challenger.golden["rows"][:ANSWERS_A_ROUND]
     medians: list[float] = []
     answers = 0
     with limited(threads=1, cells=0):
         _answer(contest.challenger, rows[0])
-        began = clock()
-        while len(medians) < ROUNDS and (not medians or clock() - began < ENOUGH_S):
-            times = _round(contest.challenger, rows, began + ENOUGH_S, clock)
+        began = stopwatch()
+        while len(medians) < ROUNDS and (not medians or stopwatch() - began < ENOUGH_S):
+            times = _round(contest.challenger, rows, began + ENOUGH_S, stopwatch)
             medians.append(statistics.median(times) * 1000)
             answers += len(times)
     return check_latency(medians, answers, contest.spec.gates.latency.max_ms)
@@ -38,16 +38,16 @@ def _round(
     challenger: Predictor,
     rows: list[dict[str, Any]],
     until: float,
-    clock: Callable[[], float],
+    stopwatch: Callable[[], float],
 ) -> list[float]:
     """Seconds of each answer; at least one, and none is begun after `until`."""
     times: list[float] = []
     for row in rows:
-        began = clock()
+        began = stopwatch()
         if times and began >= until:
             break
         _answer(challenger, row)
-        times.append(clock() - began)
+        times.append(stopwatch() - began)
     return times
 
 

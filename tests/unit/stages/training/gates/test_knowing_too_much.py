@@ -149,7 +149,7 @@ def test_the_best_round_of_warm_answers_counts(answers_s, p50_ms, answers):
     clock = Clock(answers_s)
     made = contest(spec_of("regression"), both, rows_of(1, n_rows=50))
     made.challenger.says = clock.answered
-    found = latency(made, clock=clock)
+    found = latency(made, stopwatch=clock)
     assert found.evidence["p50_ms"] == pytest.approx(p50_ms)
     assert found.evidence["answers"] == answers
     assert found.passed is (p50_ms <= 50)
