@@ -20,6 +20,8 @@ TIMEOUT_S = 30.0
 CONNECTIONS = 4
 PATIENCE_S = 180.0  # `make down` and `make up` in the middle of it
 _SPOOL_WAIT_S = 30.0
+_SWITCH_WAIT_S = 60.0
+_POLL_S = 0.2
 
 
 class Client:
@@ -50,6 +52,21 @@ class Client:
             for done, _ in enumerate(pool.map(self.predict, parts), start=1):
                 tell(done)
         return len(parts)
+
+    def wait_for_version(self, version: int) -> None:
+        """Until this version answers: the ledger names it a moment before clients are sent to it.
+
+        Raises:
+            Unavailable: another one still does.
+        """
+        deadline = time.monotonic() + _SWITCH_WAIT_S
+        while (answering := str(self._call("GET", "/version")["version"])) != str(version):
+            if time.monotonic() > deadline:
+                raise Unavailable(
+                    f"v{answering} answers at {self.endpoint} {_SWITCH_WAIT_S:g} s after the "
+                    f"ledger said that v{version} does. See the log of deploy."
+                )
+            time.sleep(_POLL_S)
 
     def curl(self, rows: pl.DataFrame) -> str:
         """A command to paste, that asks for the first of these rows."""

@@ -213,6 +213,7 @@ class Story:
             return found if found is not None and found.version >= version else None
 
         found = wait_for(self._watch, self._steps, step, live, nudge="deploy")
+        Client(found.service.endpoint).wait_for_version(found.version)
         kind = "a container" if found.service.runtime == "docker" else "a plain process"
         step.detail = f"v{found.version} answers at {found.service.endpoint}, {kind}"
         return found
