@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import copy
 import random
-from typing import Any
+from typing import Any, get_args
 
 import polars as pl
 
+from include.evergreen.contracts import GateName
 from tests.chaos import rides
 
 MODEL = rides.MODEL
 #: A law is this far from its neighbours, in minutes; the noise is 3.
 _JUMP = (150.0, 400.0)
+#: A storm asks what is lost, not who should win: here one column explains nearly everything
+#: (leakage), and the mean is far off after each change of the law (calibration). Told, not blocked.
+_TOLD = tuple(gate for gate in get_args(GateName) if gate not in {"champion", "baseline"})
 
 
 def spec(landing: str, labels: str, runtime: str) -> dict[str, Any]:
@@ -23,7 +27,7 @@ def spec(landing: str, labels: str, runtime: str) -> dict[str, Any]:
     document["data"]["columns"]["law"] = {"type": "float"}
     document["training"]["estimators"] = ["hist_gradient_boosting"]
     document["training"]["budget"] = {"trials": 2, "seconds": 60, "workers": 2}
-    document["gates"] = {"min_improvement": 0.05}
+    document["gates"] = {"min_improvement": 0.05, "modes": dict.fromkeys(_TOLD, "warn")}
     document["retrain"] = {"daily_trainings": 1000, "max_rejections": 1000}
     document["deployment"]["runtime"] = runtime
     document["deployment"]["service_levels"]["load_seconds"] = 1.0  # a full machine answers some
