@@ -156,8 +156,8 @@ def _end_of_journal_gone(resources: Resources) -> None:
 
 
 def _never_anchored(resources: Resources) -> None:
-    anna = Actor("person", "anna")
-    entry = JournalEntry("approval:9", rides.MODEL, "approved", anna, "ok", to_version=9)
+    person = Actor("person", "admin")
+    entry = JournalEntry("approval:9", rides.MODEL, "approved", person, "ok", to_version=9)
     resources.ledger.append_journal(entry, DAYS_AGO)
 
 

@@ -256,11 +256,11 @@ def test_a_time_without_a_zone_is_refused() -> None:
     ],
 )
 def test_a_default_of_the_clock_is_nobodys_word(kind: str, actor: str, *, allowed: bool) -> None:
-    told = dataclasses.replace(entry("e"), kind=kind, actor=Actor(actor, "anna"))  # type: ignore[arg-type]
+    told = dataclasses.replace(entry("e"), kind=kind, actor=Actor(actor, "admin"))  # type: ignore[arg-type]
     if allowed:
         assert link(told, 1, GENESIS, NOW).number == 1
         return
-    with pytest.raises(ValueError, match=f"'{kind}' by {actor} anna: the clock approves nothing"):
+    with pytest.raises(ValueError, match=f"'{kind}' by {actor} admin: the clock approves nothing"):
         link(told, 1, GENESIS, NOW)
 
 

@@ -53,7 +53,7 @@ STORY = chained(
     ),
     entry("registered", 2, actor=JUDGE, digests=TRAINED),
     entry("staged", 2, digests=TRAINED, evidence={"checks": [{"name": "ping", "passed": True}]}),
-    entry("approved", 2, actor=Actor("person", "anna"), why="ok"),
+    entry("approved", 2, actor=Actor("person", "admin"), why="ok"),
     entry("released", 2, why="every step held", digests=TRAINED),
     entry("rolled_back", 1, 2, actor=Actor("clock", "watch"), why="errors 4%"),
 )
@@ -63,7 +63,7 @@ def test_a_release_is_told_with_its_judgement_and_who_approved_it() -> None:
     assert tell(STORY)[4] == (
         "#5 2026-11-30 17:08 released v2 (was v1) by policy canary: every step held; "
         "judged (#1): 70% better than champion v1 (rmse 40.3 against 136.2); "
-        "approved by anna (#4): ok; training abcdef012345; image sha256:0123456789ab"
+        "approved by admin (#4): ok; training abcdef012345; image sha256:0123456789ab"
     )
 
 
@@ -78,7 +78,7 @@ def test_each_kind_is_told_in_its_own_words() -> None:
     assert lines[2].startswith("#3 2026-11-30 17:06 staged v2 (was v1) by policy canary: ")
     assert "judged (#1)" in lines[2]
     assert "1 checks, failed: none" in lines[2]
-    assert lines[3] == "#4 2026-11-30 17:07 approved v2 by anna: ok"
+    assert lines[3] == "#4 2026-11-30 17:07 approved v2 by admin: ok"
     assert lines[5] == "#6 2026-11-30 17:09 rolled back to v1 (was v2) by clock watch: errors 4%"
     nobody = entry("expired", 3, actor=Actor("clock", "approval"))
     told = tell(chained(entry("staging_failed", 3), nobody, entry("retired", None)))

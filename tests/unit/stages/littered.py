@@ -300,7 +300,7 @@ def _litter_journal(world: World) -> None:
     """All is anchored but the newest entry: who made it died right after."""
     ledger, model = world.resources.ledger, "rides"
     anchor_entries(world.resources, model, now=LATER)
-    entry = JournalEntry("approval:5", model, "approved", Actor("person", "anna"), "ok")
+    entry = JournalEntry("approval:5", model, "approved", Actor("person", "admin"), "ok")
     left = ledger.append_journal(entry, LATER - 2 * DAY)
     world.litter.add(("finish", "journal_entry", f"entry {left.number}"))
 

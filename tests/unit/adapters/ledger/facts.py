@@ -82,5 +82,5 @@ def drift_report(rows: int = 500, verdict: str = "drift") -> DriftReport:
 
 
 def journal_entry(event: str = "release:1", model: str = MODEL) -> JournalEntry:
-    anna = Actor("person", "anna")
-    return JournalEntry(event, model, "approved", anna, "looks good", to_version=2)
+    person = Actor("person", "admin")
+    return JournalEntry(event, model, "approved", person, "looks good", to_version=2)
