@@ -20,7 +20,7 @@ from include.evergreen.stages.training.card.plain import plain
 from tests.unit.stages.training.card.conftest import EVIL, gate
 
 APPROVED = CardEntry(
-    "approved", "2026-03-03T09:00:00+00:00", "ada", "person", f"good {EVIL}", 3, {"ticket": 12}
+    "approved", "2026-03-03T09:00:00+00:00", "admin", "person", f"good {EVIL}", 3, {"ticket": 12}
 )
 RELEASED = CardEntry("released", "2026-03-03T09:05:00+00:00", "bike.release", "policy", "", 3)
 EXPIRED = CardEntry("expired", "2026-03-04T09:00:00+00:00", "release", "clock", "no answer", 3)
@@ -161,7 +161,7 @@ def test_nobody_decided_until_somebody_did(card):
     assert standing_of(decided) == "in production"
     page = render_html(decided)
     assert "Not yet decided" not in page
-    assert "ada" in page
+    assert "admin" in page
     assert "ticket: 12" in page
     assert with_entry(decided, APPROVED) == decided, "told twice, it stands once"
 

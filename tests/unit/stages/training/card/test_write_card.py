@@ -11,7 +11,7 @@ from include.evergreen.stages.training.card import write_card
 from include.evergreen.stages.training.card.decisions import CardEntry
 from include.evergreen.stages.training.training_steps import training_folder
 
-ENTRY = CardEntry("approved", "2026-03-03T09:00:00+00:00", "ada", "person", "good", 1)
+ENTRY = CardEntry("approved", "2026-03-03T09:00:00+00:00", "admin", "person", "good", 1)
 
 
 def write(judged, training) -> dict:
@@ -108,9 +108,9 @@ def test_a_decision_is_added_once_and_outlives_a_card_that_is_written_again(judg
         write_card.add_decision(judged.resources, run_id, ENTRY)
     card = write(judged, judged.won)
     assert card["decisions"] == [ENTRY.as_json()]
-    assert b"ada" in artifacts(judged, run_id)["model_card.md"]
+    assert b"admin" in artifacts(judged, run_id)["model_card.md"]
     described = judged.resources.registry._client.get_model_version("bike_demand", "1").description
-    assert "| approved v1 | ada |" in described
+    assert "| approved v1 | admin |" in described
 
 
 def test_a_decision_on_what_has_no_card_is_refused_and_says_what_to_do(judged):
