@@ -102,6 +102,10 @@ class Unavailable(EvergreenError, ConnectionError):
     retryable = True
 
 
+class Unsupported(EvergreenError):
+    """What was asked cannot be had of this runtime at all; the caller does without, and says so."""
+
+
 class DriftReportFailed(EvergreenError):
     """The report could not be made; the verdict stands in the ledger. A retry makes it only."""
 
