@@ -237,7 +237,7 @@ def certificate(name: str) -> str:
 
 
 def test_a_door_lets_in_who_shows_the_token_over_tls_and_those_who_prove(
-    stage: Stage, engine: Any, tmp_path: Path
+    stage: Stage, engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runtime, old = stage.runtime, stage.old
     plain = stage.endpoint
@@ -257,6 +257,13 @@ def test_a_door_lets_in_who_shows_the_token_over_tls_and_those_who_prove(
     assert version_at(runtime.reach(old)) == "1", "who proves it is let in"
 
     pem = certificate("first.example")
+    with monkeypatch.context() as dying:
+        dying.setenv("EVERGREEN_FAILPOINT", "runtime.restart:before:1:raise")
+        with pytest.raises(FailpointReached):
+            runtime.guard("rides", "production", DoorSettings(pem, TOKEN))
+    runtime.publish(old)  # whoever comes next finishes what the files say
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"{plain}/ping", headers=shown, timeout=5)
     runtime.guard("rides", "production", DoorSettings(pem, TOKEN))
     assert stage.endpoint == plain.replace("http:", "https:")
     assert runtime.publish(old).endpoint == stage.endpoint
@@ -269,8 +276,6 @@ def test_a_door_lets_in_who_shows_the_token_over_tls_and_those_who_prove(
 
     wait_for(lambda: version_at(runtime.reach(old)) == "1")
     assert (ask(**shown), ask()) == (200, 401)
-    with pytest.raises(requests.ConnectionError):
-        requests.get(f"{plain}/ping", headers=shown, timeout=5)
 
     before = runtime.way_to(old)
     renewed = certificate("second.example")
