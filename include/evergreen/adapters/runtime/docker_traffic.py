@@ -95,6 +95,19 @@ class EngineTraffic:
         network = self._gateway.networks.ensure_inside()
         return lambda: address_in(self._inspect(service.service_id), network)
 
+    @read
+    def find(
+        self, model: str | None = None, environment: Environment | None = None
+    ) -> list[RunningService]:
+        """See `Runtime`."""
+        raise NotImplementedError
+
+    def _inspect(self, name: str) -> dict[str, Any] | None:
+        raise NotImplementedError
+
+    def _service(self, found: dict[str, Any]) -> RunningService:
+        raise NotImplementedError
+
 
 def whose(found: dict[str, Any]) -> tuple[str, str]:
     """The model and the environment that a container serves."""

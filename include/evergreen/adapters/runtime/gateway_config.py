@@ -24,6 +24,7 @@ _INSIDE = "SERVICES"
 _MAX_CONNECTIONS = 500  # of one place, so that no model takes the gateway from the others
 _NOBODY = "localhost"  # a server needs a name; one that is disabled is never asked
 _MAX_BODY_BYTES = 2**30  # the most that a spec may allow; the service itself knows its own limit
+_BODY_WAIT = "15s"
 _LONE_PATIENCE = "40s"  # three tries are the two minutes that a large request has in one
 
 
@@ -66,8 +67,7 @@ defaults
     timeout http-keep-alive 60s
     timeout queue 5s
     timeout check 1s
-    # An answer of a model may be asked for twice. It can be while HAProxy still holds the request.
-    option http-buffer-request
+    # An answer of a model may be asked for twice.
     retries 2
     option redispatch 1
     retry-on conn-failure empty-response response-timeout
@@ -118,6 +118,8 @@ backend {live}
     # Who proves a service is answered by that one; where none is well, the usual one is asked.
     force-persist if proven
     force-persist if {{ nbsrv({live}) eq 0 }}
+    # What HAProxy holds whole can be asked again.
+    http-request wait-for-body time {_BODY_WAIT} if small
     http-request set-timeout server {_LONE_PATIENCE} if small
     http-request set-timeout server str(patience),map({words_path(number)}) if small several !proven
 {_choice(live, words_path(number))}
