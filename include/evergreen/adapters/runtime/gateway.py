@@ -251,8 +251,9 @@ class Gateway:
     def _choose_provers_port(self) -> int:
         start = int(self._installation, 16) % len(_PROVERS_PORTS)
         known: int | None = self.files.provers_port()
-        kept = [known] if known else []
-        for port in (*kept, *_PROVERS_PORTS[start:], *_PROVERS_PORTS[:start]):
+        kept: list[int] = [known] if known else []
+        ports: list[int] = [*kept, *_PROVERS_PORTS[start:], *_PROVERS_PORTS[:start]]
+        for port in ports:
             if is_free(port):
                 return port
         raise Unavailable(f"No port of 127.0.0.1 is free from {_PROVERS_PORTS[0]} on.")
