@@ -22,7 +22,7 @@ from airflow.sdk.bases.operatorlink import BaseOperatorLink
 from airflow.sdk.definitions.asset import BaseAsset
 from airflow.sdk.definitions.param import Param
 from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSkipException
 
 from include.evergreen import notify, settings
 from include.evergreen.airflow_lookup import load_settings
@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 
 RETRIES = 2
 RETRY_DELAY = dt.timedelta(seconds=5)  # SIGKILL bypasses the retry rule: the delay stays short
+LOOK_AGAIN_S = 5.0  # what waits for longer than a worker is held is looked at again after this
 TRAINING_POOL = "training"
 CONTAINER_POOL = "containers"
 
@@ -189,6 +190,11 @@ def installation(retention_days: float | None) -> Installation:
 def nothing_to_do(why: str) -> AirflowSkipException:
     """Raised when there is nothing to do: the task and what follows are skipped, no asset fires."""
     return AirflowSkipException(why)
+
+
+def look_again(after_s: float) -> AirflowRescheduleException:
+    """Raised when a task waits for time to pass: it gives its worker back, and runs again then."""
+    return AirflowRescheduleException(now() + dt.timedelta(seconds=after_s))
 
 
 def show(name: str, text: str) -> str:

@@ -74,6 +74,14 @@ class VerificationFailed(EvergreenError):
     """The candidate container did not prove itself; the earlier one still answers."""
 
 
+class NotApproved(EvergreenError):
+    """A version that somebody has to approve was not: production is as it was."""
+
+
+class ReleaseRolledBack(EvergreenError):
+    """A version that had been released does not answer any more; the message says what does."""
+
+
 class NotInLake(EvergreenError, LookupError):
     """A table, a version of one or a part of a snapshot was asked for that the lake has not."""
 

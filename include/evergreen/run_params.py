@@ -42,6 +42,16 @@ class DeployParams(RunParams):
     version: int | None = Field(default=None, ge=1, le=2**53)
 
 
+class ReleaseParams(RunParams):
+    version: int | None = Field(default=None, ge=1, le=2**53)
+    reason: str = Field(default="", max_length=500)
+
+
+class RollbackParams(RunParams):
+    version: int | None = Field(default=None, ge=1, le=2**53)
+    reason: str = Field(default="", max_length=500)
+
+
 class MonitorParams(RunParams):
     """The form of monitor: it has no field."""
 

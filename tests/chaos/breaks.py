@@ -63,7 +63,7 @@ def _another_answers(resources: Resources) -> None:
 
 def _orphan(resources: Resources) -> None:
     image = resources.ledger.image(rides.MODEL, 1, "process")
-    resources.runtime.start(order_for(resources, image))
+    resources.runtime.start(order_for(resources, image, "staging"))
 
 
 def _claimed_for_ever(resources: Resources) -> None:

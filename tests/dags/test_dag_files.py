@@ -12,7 +12,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 
 #: One DAG for all models together.
 OF_ALL = {"maintain"}
-STAGES = {"ingest", "train", "deploy", "monitor"}
+STAGES = {"ingest", "train", "deploy", "release", "rollback", "monitor"}
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_every_param_has_a_title_a_description_and_a_type(bag: DagBag) -> None:
             assert dag.params.get_param(name).description.endswith("."), name
             assert schema["type"], name
             seen += 1
-    assert seen == 2 * (1 + 4 + 1) + 3
+    assert seen == 2 * (1 + 4 + 1 + 2 + 2) + 3
 
 
 def test_task_ids_are_verb_phrases(bag: DagBag) -> None:
@@ -105,7 +105,7 @@ def test_every_watcher_can_be_imported_by_a_triggerer(bag: DagBag) -> None:
                 assert trigger.serialize() == (classpath, arguments)
                 json.dumps(arguments)
                 found += 1
-    assert found == 4
+    assert found == 6
 
 
 def test_a_file_that_runs_inside_a_task_builds_only_that_task_s_dag(

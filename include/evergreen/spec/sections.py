@@ -271,6 +271,17 @@ class Deployment(Section):
     watch: Watch = Watch()
     door: Door = Door()
 
+    @property
+    def seconds_to_release(self) -> float:
+        """The most that a release may wait: for somebody's word, its strategy and its watch."""
+        asked = self.approval_rules.timeout_s if self.approval == "required" else 0.0
+        strategies = {
+            "canary": self.canary.deadline_s,
+            "shadow": self.shadow.deadline_s,
+            "ab": self.ab.deadline_s,
+        }
+        return asked + strategies.get(self.strategy, 0.0) + self.watch.seconds
+
 
 class Monitoring(Section):
     """How served requests and new rows are compared with the champion's training data."""
