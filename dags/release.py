@@ -49,7 +49,7 @@ def choose_version(model: str) -> dict[str, Any]:
 
     form = kit.form(ReleaseParams)
     proposal = propose.choose_version(
-        kit.resources(model), form.version, form.reason, now=kit.now()
+        kit.resources(model), form.version, form.reason, asked_by=kit.person(), now=kit.now()
     )
     if proposal is None:
         raise kit.nothing_to_do("No staged version is to be released; the log says why.")

@@ -47,7 +47,10 @@ def choose_version(model: str) -> dict[str, Any]:
     from include.evergreen.stages.release import rollback
 
     form = kit.form(RollbackParams)
-    return rollback.choose_return(kit.resources(model), form.version, form.reason).as_json()
+    wanted = rollback.choose_return(
+        kit.resources(model), form.version, form.reason, asked_by=kit.person()
+    )
+    return wanted.as_json()
 
 
 @kit.task(links.EndpointLink)

@@ -351,8 +351,8 @@ class Proposal(Fact):
 
     `staged` is the deployment that was live in staging when release looked (None: none was), by
     which its watcher knows what was looked at. `replaces` is what answers in production now; None
-    before the first release. `by_hand`: a person named the version; `reason` is theirs then.
-    `owner` is the run that proposed it.
+    before the first release. `by_hand`: a person named the version; `reason` is theirs then, and
+    `asked_by` who that is. `owner` is the run that proposed it.
     """
 
     model: str
@@ -362,6 +362,7 @@ class Proposal(Fact):
     replaces: int | None
     reason: str
     by_hand: bool = False
+    asked_by: str = ""
     owner: str = ""
 
 
@@ -369,13 +370,14 @@ class Proposal(Fact):
 class Return(Fact):
     """Production goes back: from `leaves` (None: nothing answers) to `version`, and why.
 
-    `owner` is the run that wants it.
+    `asked_by` is the person who wants it, empty where the watch does; `owner` is the run.
     """
 
     model: str
     version: int
     leaves: int | None
     reason: str
+    asked_by: str = ""
     owner: str = ""
 
 

@@ -223,6 +223,12 @@ def run_id() -> str:
     return str(get_current_context()["dag_run"].run_id)
 
 
+def person() -> str:
+    """Inside a task: who triggered the run by hand, by their name in Airflow; '' if nobody did."""
+    run = get_current_context()["dag_run"]
+    return str(getattr(run, "triggering_user_name", None) or "") if run_type() == "manual" else ""
+
+
 def run_type() -> str:
     """Inside a task: what started the run: `manual`, `scheduled`, `asset_triggered`."""
     kind = get_current_context()["dag_run"].run_type

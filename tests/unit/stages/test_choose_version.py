@@ -1,4 +1,4 @@
-"""Only a version that was judged against what is live now is staged by itself."""
+"""Only a version that was judged against what is in production now is staged by itself."""
 
 import datetime as dt
 import json
@@ -44,10 +44,13 @@ def register(resources, version: int, against: int | None) -> Candidate:
 
 
 def go_live(resources, version: int) -> None:
+    """In staging, and from there in production."""
     ledger = resources.ledger
-    deployment = ledger.begin_deployment("m", version, "production", f"v{version}", NOW)
-    ledger.record_service(deployment, SERVICE, NOW)
-    ledger.finish_deployment(deployment, "live", "verified", (), NOW)
+    for environment in ("staging", "production"):
+        name = f"v{version}-{environment}"
+        deployment = ledger.begin_deployment("m", version, environment, name, NOW)
+        ledger.record_service(deployment, SERVICE, NOW)
+        ledger.finish_deployment(deployment, "live", "verified", (), NOW)
 
 
 def test_a_first_version_and_one_that_beat_the_live_one_are_staged(resources) -> None:

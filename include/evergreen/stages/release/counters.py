@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
+from dataclasses import dataclass, field
 
-from include.evergreen.contracts import RunningService
-from include.evergreen.policy.watching import Counters
+from include.evergreen.contracts import Fact, RunningService
 from include.evergreen.stages.deploy.service_probe import ServiceProbe
 from include.evergreen.stages.deploy.services import runtime_for
 from include.evergreen.stages.resources import Resources
@@ -18,6 +19,42 @@ _LABEL = re.compile(r'(\w+)="([^"]*)"')
 #: Paths that predict, as the service names them.
 _PREDICTING = ("invocations", "v2")
 _SERVER_ERROR = "5"
+
+
+@dataclass(frozen=True)
+class Counters(Fact):
+    """What a service has answered since it started, as it counts itself.
+
+    `latencies` says how many were answered within each bound, in seconds, as Prometheus has it:
+    cumulative, and the last bound is `+Inf`.
+    """
+
+    requests: int = 0
+    failures: int = 0
+    latencies: dict[str, int] = field(default_factory=dict)
+
+    def since(self, before: Counters) -> Counters:
+        """What came since then; all of it where the service was started again in between."""
+        if self.requests < before.requests:
+            return self
+        latencies = {b: n - before.latencies.get(b, 0) for b, n in self.latencies.items()}
+        return Counters(self.requests - before.requests, self.failures - before.failures, latencies)
+
+    @property
+    def p99_ms(self) -> float:
+        """Linear within the bucket it falls into, as Prometheus has it; NaN of none."""
+        ascending = sorted((float(bound), count) for bound, count in self.latencies.items())
+        total = ascending[-1][1] if ascending else 0
+        if not total:
+            return math.nan
+        rank, below, low = 0.99 * total, 0, 0.0
+        for bound, count in ascending:
+            if count >= rank:
+                if math.isinf(bound):
+                    return low * 1000
+                return (low + (bound - low) * (rank - below) / max(count - below, 1)) * 1000
+            below, low = count, bound
+        return math.nan
 
 
 def counters_of(resources: Resources, service: RunningService) -> Counters:

@@ -1,19 +1,23 @@
 """Every word of a release stands in the ledger before anything is done on its account.
 
-The word is a decision of the stage `release`. Whoever releases reads from it what was said of a
-version before, and what watches over events reads what release has looked at.
+The word is a decision of the stage `release`: whoever releases reads from it what was said of a
+version before, and what watches over events reads what release has looked at. For good it is an
+entry of the journal, which is made first: without one nothing goes on. What answers in production
+is told in the very transaction in which it changes (`told` makes that entry).
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 from include.evergreen.adapters.ledger import Decision, Ledger
-from include.evergreen.contracts import Proposal
+from include.evergreen.contracts import Actor, JournalEntry, JournalKind, Proposal
+from include.evergreen.policy.journal import cut
 from include.evergreen.policy.releasing import Word
+from include.evergreen.stages.deploy.build import recorded_candidate
 from include.evergreen.stages.resources import Resources
 
 log = logging.getLogger(__name__)
@@ -22,6 +26,17 @@ STAGE = "release"
 #: In the details of a decision: of which version, at which staging deployment release looked, and
 #: until when it is at it.
 VERSION, STAGED, UNTIL, PROPOSAL = "version", "staged", "until", "proposal"
+#: Words that the journal keeps for good, as it names them.
+_KINDS: dict[Word, JournalKind] = {
+    "proposed": "proposed",
+    "superseded": "superseded",
+    "approved": "approved",
+    "rejected": "rejected",
+    "expired": "expired",
+    "failed": "aborted",
+    "aborted": "aborted",
+    "released": "advanced",
+}
 
 
 def journal(
@@ -31,6 +46,7 @@ def journal(
     why: str,
     *,
     now: dt.datetime,
+    actor: Actor | None = None,
     until: dt.datetime | None = None,
     evidence: dict[str, Any] | None = None,
 ) -> None:
@@ -42,22 +58,55 @@ def journal(
         proposal: what it is about; `replaces` is the version from which it goes on.
         why: the reason, with its figures.
         now: the time.
+        actor: who said so; None: this policy.
         until: by when the next word is due; later the release is taken up again.
         evidence: small JSON: checks, counters, a person's comment.
     """
-    say(
-        resources,
-        word,
-        proposal.version,
-        why,
-        now=now,
-        details={
-            STAGED: proposal.staged,
-            UNTIL: until.isoformat() if until else None,
-            PROPOSAL: proposal.as_json(),
-            **(evidence or {}),
-        },
+    details = evidence or {}
+    if word in _KINDS:
+        entry = told(
+            resources, _KINDS[word], proposal.version, why, replaces=proposal.replaces, now=now,
+            actor=actor, image=proposal.image.digest, evidence=details,
+        )  # fmt: skip
+        resources.ledger.append_journal(entry, now)
+    end = until.isoformat() if until else None
+    details = {STAGED: proposal.staged, UNTIL: end, PROPOSAL: proposal.as_json(), **details}
+    say(resources, word, proposal.version, why, now=now, details=details)
+
+
+def told(
+    resources: Resources,
+    kind: JournalKind,
+    version: int,
+    why: str,
+    *,
+    replaces: int | None,
+    now: dt.datetime,
+    actor: Actor | None = None,
+    image: str = "",
+    evidence: Mapping[str, Any] | None = None,
+) -> JournalEntry:
+    """The entry of the journal; a run that is repeated tells the same one again."""
+    candidate = recorded_candidate(resources, version)
+    digests = {"training_key": candidate.training_key, "manifest": candidate.manifest_digest}
+    return JournalEntry(
+        event=f"{kind}:v{version}:{resources.owner or now.isoformat()}",
+        model=resources.model,
+        kind=kind,
+        actor=actor or Actor("policy", STAGE),
+        why=cut(why),
+        run=resources.owner,
+        from_version=replaces,
+        to_version=version,
+        evidence=dict(evidence or {}),
+        digests={**digests, **({"image": image} if image else {})},
+        mlflow_run=candidate.run_id,
     )
+
+
+def who(asked_by: str) -> Actor | None:
+    """The person who asked by hand; None where nobody did."""
+    return Actor("person", asked_by) if asked_by else None
 
 
 def say(

@@ -19,6 +19,7 @@ from include.evergreen.stages.release.journal import (
     journal,
     last_word,
     say,
+    who,
     why_of,
 )
 from include.evergreen.stages.resources import Resources
@@ -28,7 +29,12 @@ log = logging.getLogger(__name__)
 
 @under_deployment_lease(PRODUCTION)
 def choose_version(
-    resources: Resources, version: int | None, reason: str = "", *, now: dt.datetime
+    resources: Resources,
+    version: int | None,
+    reason: str = "",
+    *,
+    asked_by: str = "",
+    now: dt.datetime,
 ) -> Proposal | None:
     """What is to be released: the version asked for by hand, else the one that is live in staging.
 
@@ -42,7 +48,8 @@ def choose_version(
     """
     settle_deployments(resources, PRODUCTION, now=now)
     if version is not None:
-        return _proposed(resources, _asked_for(resources, version), reason, by_hand=True, now=now)
+        asked_for = _asked_for(resources, version)
+        return _proposed(resources, asked_for, reason, by_hand=True, asked_by=asked_by, now=now)
     interrupted = _interrupted(resources)
     if interrupted is not None:
         log.warning("The release of v%d was interrupted: it goes on.", interrupted.version)
@@ -139,6 +146,7 @@ def _proposed(
     reason: str,
     *,
     by_hand: bool = False,
+    asked_by: str = "",
     now: dt.datetime,
 ) -> Proposal:
     ledger, model = resources.ledger, resources.model
@@ -151,12 +159,14 @@ def _proposed(
         replaces=live.version if live else None,
         reason=reason,
         by_hand=by_hand,
+        asked_by=asked_by,
         owner=resources.owner,
     )
     rules = resources.spec.deployment
     waits = rules.approval_rules.timeout_s if rules.approval == "required" else 0.0
     until = now + dt.timedelta(seconds=waits) + SLACK
-    journal(resources, "proposed", proposal, reason or "asked for by hand", now=now, until=until)
+    why = reason or "asked for by hand"
+    journal(resources, "proposed", proposal, why, now=now, actor=who(asked_by), until=until)
     return proposal
 
 

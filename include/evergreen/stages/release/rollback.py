@@ -20,7 +20,7 @@ from include.evergreen.stages.deploy.promote import go_live, proven_by
 from include.evergreen.stages.deploy.services import GRACE_S, PRODUCTION, order_for, runtime_for
 from include.evergreen.stages.deploy.settle import ROLLED_BACK
 from include.evergreen.stages.deploy.verify import Proof, prove
-from include.evergreen.stages.release.journal import say, words
+from include.evergreen.stages.release.journal import say, told, who, words
 from include.evergreen.stages.resources import Resources
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,9 @@ log = logging.getLogger(__name__)
 OWNER, TO, LEAVES = "owner", "to", "leaves"
 
 
-def choose_return(resources: Resources, version: int | None, reason: str) -> Return:
+def choose_return(
+    resources: Resources, version: int | None, reason: str, *, asked_by: str = ""
+) -> Return:
     """Where production goes back to: the version asked for, or the newest one that was live
     before and was not rolled back itself.
 
@@ -41,10 +43,11 @@ def choose_return(resources: Resources, version: int | None, reason: str) -> Ret
     for word, decision in words(resources.ledger, model):
         details = decision.details
         if word == "rolled_back" and resources.owner and details.get(OWNER) == resources.owner:
-            return Return(model, details[TO], details[LEAVES], reason, resources.owner)
+            went = details[TO], details[LEAVES]
+            return Return(model, *went, reason, asked_by, resources.owner)
     live = next((record.version for record in records if record.state == "live"), None)
     target = _record_of(model, records, live, version)
-    return Return(model, target.version, live, reason, resources.owner)
+    return Return(model, target.version, live, reason, asked_by, resources.owner)
 
 
 @under_deployment_lease(PRODUCTION)
@@ -67,8 +70,8 @@ def put_back(resources: Resources, wanted: Return, *, clock: Clock = utc_now) ->
             f"{model} was to go back from v{wanted.leaves} to v{wanted.version}, and v{answering} "
             f"answers by now. Run {model}.rollback again if it is still wanted."
         )
-    told = wanted.reason or "asked for by hand"
-    why = f"{ROLLED_BACK} to v{wanted.version}: {told}"
+    reason = wanted.reason or "asked for by hand"
+    why = f"{ROLLED_BACK} to v{wanted.version}: {reason}"
     if live is not None and live.service is not None and answering == wanted.version:
         proven = proven_by(live, live.service)
     else:
@@ -77,8 +80,18 @@ def put_back(resources: Resources, wanted: Return, *, clock: Clock = utc_now) ->
         resources,
         PRODUCTION,
         proven,
-        reason=f"back in production: {told}",
+        reason=f"back in production: {reason}",
         why_replaced=why,
+        entry=told(
+            resources,
+            "rolled_back",
+            wanted.version,
+            why,
+            replaces=wanted.leaves,
+            now=clock(),
+            actor=who(wanted.asked_by),
+            image=proven.service.image_digest,
+        ),
         now=clock(),
     )
     details = {TO: wanted.version, LEAVES: wanted.leaves, OWNER: wanted.owner}

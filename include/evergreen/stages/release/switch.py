@@ -13,7 +13,7 @@ from include.evergreen.stages.deploy.deployment_lease import under_deployment_le
 from include.evergreen.stages.deploy.promote import go_live
 from include.evergreen.stages.deploy.services import PRODUCTION
 from include.evergreen.stages.release.counters import COUNTERS, counters_of
-from include.evergreen.stages.release.journal import journal
+from include.evergreen.stages.release.journal import journal, told, who
 from include.evergreen.stages.resources import Resources
 
 log = logging.getLogger(__name__)
@@ -58,6 +58,16 @@ def send_everything(
             proven,
             reason=f"released: {proposal.reason}",
             replaced="spare",
+            entry=told(
+                resources,
+                "released",
+                proposal.version,
+                proposal.reason or "asked for by hand",
+                replaces=proposal.replaces,
+                now=now,
+                actor=who(proposal.asked_by),
+                image=proposal.image.digest,
+            ),
             now=now,
         )
     except VerificationFailed as failure:

@@ -7,7 +7,6 @@ lease, and only if the version is still the one that answers.
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 import logging
 import math
@@ -18,14 +17,9 @@ from typing import Any, NoReturn
 from include.evergreen.adapters.runtime import Runtime
 from include.evergreen.contracts import Deployment, Proposal
 from include.evergreen.errors import InputError, ReleaseRolledBack, Unavailable
+from include.evergreen.policy.rollout.evidence import Observed
+from include.evergreen.policy.rollout.watch import Probes, WatchRules, decide_watch
 from include.evergreen.policy.verification import check_predictions
-from include.evergreen.policy.watching import (
-    Counters,
-    Watched,
-    WatchRules,
-    what_was_seen,
-    why_broken,
-)
 from include.evergreen.stages.clock import Clock, utc_now
 from include.evergreen.stages.deploy import golden
 from include.evergreen.stages.deploy.build import recorded_candidate
@@ -34,7 +28,7 @@ from include.evergreen.stages.deploy.fetch_bundle import fetch_bundle, forget_bu
 from include.evergreen.stages.deploy.service_probe import ServiceProbe
 from include.evergreen.stages.deploy.services import PRODUCTION, runtime_for
 from include.evergreen.stages.deploy.settle import settle_deployments
-from include.evergreen.stages.release.counters import COUNTERS, read_counters
+from include.evergreen.stages.release.counters import COUNTERS, Counters, read_counters
 from include.evergreen.stages.release.journal import journal, words
 from include.evergreen.stages.release.rollback import choose_return, put_back
 from include.evergreen.stages.resources import Resources
@@ -44,6 +38,7 @@ log = logging.getLogger(__name__)
 #: A longer watch is looked at again and again, so that it holds no worker for a week.
 SLICE_S = 120.0
 _POLL_S, _GOLDEN_S, _PING_TIMEOUT_S = 0.5, 5.0, 2.0
+_WRONG_LOOKS = 2  # one may be of a moment in which the machine was out of breath
 _OK = 200
 
 
@@ -68,13 +63,13 @@ def watch_release(
                 f"watch; {f'v{live.version}' if live else 'nothing'} answers there now."
             )
         look = look or _Look(resources, live, _baseline(resources, proposal))
-        over = _ends(resources, live) <= clock()
-        watched = look.again()
-        broken = why_broken(watched, _rules(resources))
-        if broken:
-            _undo(resources, proposal, broken, clock)
-        if over and not watched.silent_looks and not watched.wrong_looks:
-            return _conclude(resources, proposal, what_was_seen(watched, _rules(resources)), clock)
+        look.again()
+        seconds = (clock() - dt.datetime.fromisoformat(live.deployed_at)).total_seconds()
+        verdict = decide_watch(look.observed, look.probes, _rules(resources), elapsed_s=seconds)
+        if look.broken or verdict.word == "roll_back":
+            _undo(resources, proposal, look.broken or verdict.reason, clock)
+        if verdict.word == "passed" and not look.wrong_looks:
+            return _conclude(resources, proposal, verdict.reason, clock)
         if time.monotonic() - began > slice_s:
             return None
         time.sleep(_POLL_S)
@@ -82,16 +77,8 @@ def watch_release(
 
 def _rules(resources: Resources) -> WatchRules:
     deployment = resources.spec.deployment
-    levels = deployment.service_levels
-    return WatchRules(
-        max_error_share=deployment.watch.max_error_share,
-        max_p99_ms=deployment.watch.max_p99_ms or levels.p99_ms,
-    )
-
-
-def _ends(resources: Resources, live: Deployment) -> dt.datetime:
-    seconds = resources.spec.deployment.watch.seconds
-    return dt.datetime.fromisoformat(live.deployed_at) + dt.timedelta(seconds=seconds)
+    watch, levels = deployment.watch, deployment.service_levels
+    return WatchRules(watch.seconds, watch.max_error_share, watch.max_p99_ms or levels.p99_ms)
 
 
 def _baseline(resources: Resources, proposal: Proposal) -> Counters:
@@ -104,43 +91,52 @@ def _baseline(resources: Resources, proposal: Proposal) -> Counters:
 
 @dataclass
 class _Look:
-    """What was seen of one service, look by look."""
+    """What was seen of one service, look by look. `broken`: what no number of requests excuses."""
 
     resources: Resources
     live: Deployment
     baseline: Counters
-    watched: Watched = field(default_factory=Watched)
+    probes: Probes = field(default_factory=lambda: Probes(0, 0))
+    observed: Observed = field(default_factory=lambda: Observed(0, 0))
+    wrong_looks: int = 0
+    broken: str = ""
     _address: str = ""
     _way: str = ""
     _started: dt.datetime | None = None
     _golden: tuple[list[dict[str, Any]], golden.Predictions] | None = None
     _golden_at: float = -math.inf
 
-    def again(self) -> Watched:
-        """One more look at it, with all those before."""
+    def again(self) -> None:
+        """One more look at it."""
         runtime, service = runtime_for(self.resources, self.live.service), self.live.service
         started = runtime.started_at(service)
         self._started = self._started or started
-        if runtime.state(service) != "running" or started != self._started:
-            return self._seen(ended=True)
+        if runtime.state(service) != "running":
+            self.broken = "it ended"
+            return
+        if started != self._started:
+            self.broken = "it ended, and was started again"
+            return
+        answers = self._ask(runtime)
+        failed = 0 if answers else self.probes.failed_in_a_row + 1
+        self.probes = Probes(self.probes.asked + 1, failed)
+
+    def _ask(self, runtime: Runtime) -> bool:
+        """Whether it answers; if so, what it has counted is read, and its golden rows are asked."""
         try:
-            if not self._address or runtime.way_to(service) != self._way:
+            if not self._address or runtime.way_to(self.live.service) != self._way:
                 self._reach(runtime)
         except Unavailable as error:
             log.warning("%s", error)
-            return self._seen(silent_looks=self.watched.silent_looks + 1)
+            return False
         with ServiceProbe(self._address) as probe:
             if probe.get("/ping", timeout_s=_PING_TIMEOUT_S)[0] != _OK:
-                return self._seen(silent_looks=self.watched.silent_looks + 1)
-            counters = read_counters(probe.text("/metrics")).since(self.baseline)
-            self._seen(silent_looks=0, counters=counters)
-            if self.watched.wrong_looks or time.monotonic() - self._golden_at >= _GOLDEN_S:
+                return False
+            seen = read_counters(probe.text("/metrics")).since(self.baseline)
+            self.observed = Observed(seen.requests, seen.failures, seen.p99_ms)
+            if self.wrong_looks or time.monotonic() - self._golden_at >= _GOLDEN_S:
                 self._ask_golden_rows(probe)
-        return self.watched
-
-    def _seen(self, **news: Any) -> Watched:
-        self.watched = dataclasses.replace(self.watched, **news)
-        return self.watched
+        return True
 
     def _reach(self, runtime: Runtime) -> None:
         """The way to this very service; that of a gateway that was started anew is another."""
@@ -155,8 +151,9 @@ class _Look:
         rows, offline = self._golden
         tolerance = self.resources.spec.deployment.tolerance
         check = check_predictions("golden_rows", golden.served(probe, rows), offline, tolerance)
-        wrong = 0 if check.passed else self.watched.wrong_looks + 1
-        self._seen(wrong_looks=wrong, wrong=check.seen)
+        self.wrong_looks = 0 if check.passed else self.wrong_looks + 1
+        if self.wrong_looks >= _WRONG_LOOKS:
+            self.broken = f"its golden rows are answered otherwise than offline: {check.seen}"
 
     def _recorded(self) -> tuple[list[dict[str, Any]], golden.Predictions]:
         digest = recorded_candidate(self.resources, self.live.version).manifest_digest

@@ -6,7 +6,9 @@ import datetime as dt
 
 import pytest
 
+from include.evergreen.contracts import Actor
 from include.evergreen.errors import ArtifactRefused, InputError, NotApproved
+from include.evergreen.policy.releasing import Word
 from include.evergreen.stages.release import approval, propose, waiting
 from include.evergreen.stages.release.journal import journal
 from tests.containers.conftest import House
@@ -62,15 +64,20 @@ def test_a_newer_staged_version_takes_the_place_of_one_that_waits_unless_asked_f
 
 
 @pytest.mark.parametrize(
-    ("word", "again"), [("rejected", False), ("expired", True), ("aborted", False)]
+    ("word", "actor", "again"),
+    [
+        ("rejected", Actor("person", "ada"), False),
+        ("expired", Actor("clock", "approval"), True),
+        ("aborted", None, False),
+    ],
 )
 def test_what_a_person_refused_is_not_proposed_again_and_what_the_clock_did_is(
-    house: House, word: str, again: bool
+    house: House, word: Word, actor: Actor | None, again: bool
 ) -> None:
     register(house, 1, None)
     live(house, 1, "staging")
     proposal = house.propose()
-    journal(house.resources, word, proposal, "so it went", now=house.now())
+    journal(house.resources, word, proposal, "so it went", now=house.now(), actor=actor)
     assert (house.propose() is not None) is again
     assert house.propose(1) is not None
 
@@ -137,5 +144,6 @@ def test_a_lost_event_and_a_release_that_did_not_end_wake(house: House) -> None:
     proposal = house.propose()
     assert unseen(60) == ""
     assert unseen(3600) == "the release that was begun did not end"
-    journal(house.resources, "rejected", proposal, "no", now=house.now())
+    ada = Actor("person", "ada")
+    journal(house.resources, "rejected", proposal, "no", now=house.now(), actor=ada)
     assert unseen(3600) == ""
