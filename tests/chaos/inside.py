@@ -21,10 +21,12 @@ def resources() -> Resources:
 
 def settle(shift_s: float) -> dict[str, Any]:
     """Start again what the ledger says is live."""
-    from include.evergreen.stages.deploy.settle import settle_deployments
+    from include.evergreen.stages.deploy.settle import ALIASES, settle_deployments
 
     tasks.put_clock_ahead(shift_s)
-    settle_deployments(resources(), now=dt.datetime.now(dt.UTC) + dt.timedelta(seconds=shift_s))
+    now = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=shift_s)
+    for environment in ALIASES:
+        settle_deployments(resources(), environment, now=now)
     return {"state": "success"}
 
 

@@ -20,7 +20,7 @@ GRACE_S = 25 * 3600.0
 UPKEEP_S = 60 * 24 * 3600.0
 #: The state after the loop.
 END = "end"
-DAGS = ("ingest", "train", "deploy", "monitor")
+DAGS = ("ingest", "train", "deploy", "release", "monitor")
 
 
 class Unsound(AssertionError):

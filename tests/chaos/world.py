@@ -197,8 +197,7 @@ class World(Served):
         for process in self.services():
             if process.pid not in known:
                 end(process)
-        live = self.live()
-        if live is not None and not self.answers(live):
+        if not all(map(self.answers, self.all_live())):
             ended = self.server.call("tests.chaos.inside:settle", shift_s=shift_s)
             if ended.state != "success":
                 raise TaskDied(ended.error)

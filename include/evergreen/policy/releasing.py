@@ -24,6 +24,10 @@ Word = Literal[
     "rolled_back",
     "released",
 ]
+#: Words with which a release of a version is over.
+OVER: frozenset[Word] = frozenset(
+    {"superseded", "rejected", "expired", "aborted", "failed", "rolled_back", "released"}
+)
 #: Words after which a version is proposed by hand only, as they are told.
 _BY_HAND_ONLY: dict[str, str] = {
     "rejected": "was rejected",

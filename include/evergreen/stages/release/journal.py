@@ -16,7 +16,7 @@ from typing import Any, cast
 from include.evergreen.adapters.ledger import Decision, Ledger
 from include.evergreen.contracts import Actor, JournalEntry, JournalKind, Proposal
 from include.evergreen.policy.journal import cut
-from include.evergreen.policy.releasing import Word
+from include.evergreen.policy.releasing import OVER, Word
 from include.evergreen.stages.deploy.build import recorded_candidate
 from include.evergreen.stages.resources import Resources
 
@@ -65,7 +65,7 @@ def journal(
     details = evidence or {}
     if word in _KINDS:
         entry = told(
-            resources, _KINDS[word], proposal.version, why, replaces=proposal.replaces, now=now,
+            resources, _KINDS[word], proposal.version, why, replaces=proposal.replaces,
             actor=actor, image=proposal.image.digest, evidence=details,
         )  # fmt: skip
         resources.ledger.append_journal(entry, now)
@@ -81,16 +81,18 @@ def told(
     why: str,
     *,
     replaces: int | None,
-    now: dt.datetime,
     actor: Actor | None = None,
     image: str = "",
     evidence: Mapping[str, Any] | None = None,
 ) -> JournalEntry:
-    """The entry of the journal; a run that is repeated tells the same one again."""
+    """The entry of the journal: the same one however often it is told, until the release that it
+    is about is over.
+    """
     candidate = recorded_candidate(resources, version)
+    about = replaces if kind == "rolled_back" and replaces is not None else version
     digests = {"training_key": candidate.training_key, "manifest": candidate.manifest_digest}
     return JournalEntry(
-        event=f"{kind}:v{version}:{resources.owner or now.isoformat()}",
+        event=f"{kind}:v{about}:{_releases_over(resources.ledger, resources.model, about)}",
         model=resources.model,
         kind=kind,
         actor=actor or Actor("policy", STAGE),
@@ -102,6 +104,12 @@ def told(
         digests={**digests, **({"image": image} if image else {})},
         mlflow_run=candidate.run_id,
     )
+
+
+def _releases_over(ledger: Ledger, model: str, version: int) -> int:
+    """How many releases of a version have ended, in whichever way."""
+    ended = (d for word, d in words(ledger, model) if word in OVER)
+    return sum(decision.details[VERSION] == version for decision in ended)
 
 
 def who(asked_by: str) -> Actor | None:

@@ -88,7 +88,6 @@ def put_back(resources: Resources, wanted: Return, *, clock: Clock = utc_now) ->
             wanted.version,
             why,
             replaces=wanted.leaves,
-            now=clock(),
             actor=who(wanted.asked_by),
             image=proven.service.image_digest,
         ),

@@ -64,7 +64,6 @@ def send_everything(
                 proposal.version,
                 proposal.reason or "asked for by hand",
                 replaces=proposal.replaces,
-                now=now,
                 actor=who(proposal.asked_by),
                 image=proposal.image.digest,
             ),
