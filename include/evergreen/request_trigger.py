@@ -58,7 +58,7 @@ class RequestTrigger(BaseEventTrigger):
             try:
                 why = await asyncio.to_thread(watch.look)
             except Exception as error:  # noqa: BLE001 - a trigger that ends never fires again
-                log.warning("Looking for what waits of %s failed: %r", self.model, error)
+                log.warning("Looking for requests of %s failed: %r", self.model, error)
                 why = ""
             if why:
                 log.info("%s of %s is woken: %s", self.stage, self.model, why)
