@@ -52,7 +52,7 @@ class Standing:
         judged_against: the champion its judge compared it with; None where there was none.
         champion: in production, or, before the first release, what the alias points at.
         been_live: whether it is, or was, live in production.
-        last_word: what release said of it last; empty if nothing yet.
+        last_word: what release said of it last but that it was passed over; empty if nothing yet.
         why: the reason of that word.
     """
 

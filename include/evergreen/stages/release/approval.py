@@ -7,6 +7,7 @@ import datetime as dt
 from include.evergreen.contracts import Proposal
 from include.evergreen.errors import NotApproved
 from include.evergreen.policy.releasing import SLACK
+from include.evergreen.stages.deploy.services import PRODUCTION
 from include.evergreen.stages.release.journal import journal
 from include.evergreen.stages.release.propose import superseded_by
 from include.evergreen.stages.resources import Resources
@@ -18,6 +19,9 @@ def approve(resources: Resources, proposal: Proposal, *, now: dt.datetime) -> bo
     Raises:
         NotApproved: somebody has to approve it (deployment.approval), and nobody has.
     """
+    live = resources.ledger.deployment(resources.model, PRODUCTION)
+    if live is not None and live.version == proposal.version:
+        return True  # of a release that was interrupted after its switch
     newer = superseded_by(resources.ledger, proposal)
     if newer is not None:
         journal(resources, "superseded", proposal, f"v{newer} is in staging now", now=now)

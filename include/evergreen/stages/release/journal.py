@@ -16,7 +16,7 @@ from typing import Any, cast
 from include.evergreen.adapters.ledger import Decision, Ledger
 from include.evergreen.contracts import Actor, JournalEntry, JournalKind, Proposal
 from include.evergreen.policy.journal import cut
-from include.evergreen.policy.releasing import OVER, Word
+from include.evergreen.policy.releasing import ASK_AGAIN, OVER, Word
 from include.evergreen.stages.deploy.build import recorded_candidate
 from include.evergreen.stages.resources import Resources
 
@@ -59,7 +59,8 @@ def journal(
         why: the reason, with its figures.
         now: the time.
         actor: who said so; None: this policy.
-        until: by when the next word is due; later the release is taken up again.
+        until: by when the next word is due; later the release is taken up again. What nobody
+            answered is asked again after `ASK_AGAIN`.
         evidence: small JSON: checks, counters, a person's comment.
     """
     details = evidence or {}
@@ -69,6 +70,8 @@ def journal(
             actor=actor, image=proposal.image.digest, evidence=details,
         )  # fmt: skip
         resources.ledger.append_journal(entry, now)
+    if word == "expired" and until is None:
+        until = now + ASK_AGAIN
     end = until.isoformat() if until else None
     details = {STAGED: proposal.staged, UNTIL: end, PROPOSAL: proposal.as_json(), **details}
     say(resources, word, proposal.version, why, now=now, details=details)
@@ -142,9 +145,12 @@ def words(ledger: Ledger, model: str) -> Iterator[tuple[Word, Decision]]:
 
 
 def last_word(ledger: Ledger, model: str, version: int) -> tuple[Word | None, Decision | None]:
-    """What release said of a version last; None, None before it said anything."""
+    """What release said of a version last; None, None before it said anything.
+
+    To have passed it over is no word on it: what was said before still holds.
+    """
     for word, decision in words(ledger, model):
-        if decision.details[VERSION] == version:
+        if word != "passed_over" and decision.details[VERSION] == version:
             return word, decision
     return None, None
 

@@ -134,10 +134,9 @@ def _pass_over(
     resources: Resources, staged: DeploymentRecord, why_not: str, now: dt.datetime
 ) -> None:
     """Remember that this staged version was looked at, so that nothing wakes for it again."""
-    word, _ = last_word(resources.ledger, resources.model, staged.version)
     log.info("v%d is not released: %s", staged.version, why_not)
-    if word in {None, "proposed", "approved", "superseded", "expired", "passed_over"}:
-        say(resources, "passed_over", staged.version, why_not, now=now, details={STAGED: staged.id})
+    details = {STAGED: staged.id}
+    say(resources, "passed_over", staged.version, why_not, now=now, details=details)
 
 
 def _proposed(

@@ -78,7 +78,10 @@ def test_what_a_person_refused_is_not_proposed_again_and_what_the_clock_did_is(
     live(house, 1, "staging")
     proposal = house.propose()
     journal(house.resources, word, proposal, "so it went", now=house.now(), actor=actor)
-    assert (house.propose() is not None) is again
+    day = house.now() + dt.timedelta(days=1, seconds=1)
+    assert bool(waiting.unseen(house.resources.ledger, "rides", day)[0]) is again
+    for _ in range(2):  # that it was passed over is no word that makes forget the one before
+        assert (house.propose() is not None) is again
     assert house.propose(1) is not None
 
 
@@ -147,3 +150,23 @@ def test_a_lost_event_and_a_release_that_did_not_end_wake(house: House) -> None:
     ada = Actor("person", "ada")
     journal(house.resources, "rejected", proposal, "no", now=house.now(), actor=ada)
     assert unseen(3600) == ""
+    again = live(house, 1, "staging")
+    assert unseen(60) == f"staging deployment {again} was not looked at yet"
+    assert house.propose() is None
+    assert unseen(60) == "", "what is passed over was looked at, too"
+
+
+def test_a_release_that_was_interrupted_after_its_switch_goes_on_without_being_asked_again(
+    house: House,
+) -> None:
+    register(house, 1, None)
+    live(house, 1, "staging")
+    proposal = house.propose()
+    now = house.now()
+    journal(house.resources, "releasing", proposal, "it proved itself", now=now, until=now)
+    live(house, 1, "production")
+    for _ in range(2):  # also when it is interrupted once more
+        assert house.propose() == proposal
+        asked = house.with_spec(approval="required")
+        assert approval.approve(asked.resources, proposal, now=house.now())
+    assert words(house) == [("proposed", 1), ("releasing", 1)]
