@@ -54,7 +54,7 @@ def test_staging_makes_no_champion_a_release_does_and_the_one_before_stays_warm(
     assert house.runtime.state(first.service) == "gone"
     assert answered_by(second) == "2"
 
-    with pytest.raises(LeaseLost, match="v2 was to replace v9, and v2 answers") as late:
+    with pytest.raises(LeaseLost, match="v1 was to replace v9, and v2 answers") as late:
         house.shift(type(proposal)(**{**vars(proposal), "version": 1, "replaces": 9}), None)
     assert not late.value.retryable
 
