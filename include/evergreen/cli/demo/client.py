@@ -138,9 +138,8 @@ class Passerby:
     def told(self) -> str:
         """`812 requests answered meanwhile (v1 700, v2 112), 0 lost`"""
         by = ", ".join(f"v{version} {count:,}" for version, count in sorted(self.answered.items()))
-        return (
-            f"{self.answered.total():,} requests answered meanwhile ({by}), {len(self.lost)} lost"
-        )
+        who = f" ({by})" if by else ""
+        return f"{self.answered.total():,} requests answered meanwhile{who}, {len(self.lost)} lost"
 
     def _run(self) -> None:
         with requests.Session() as http:
