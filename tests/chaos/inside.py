@@ -30,6 +30,14 @@ def settle(shift_s: float) -> dict[str, Any]:
     return {"state": "success"}
 
 
+def why_release(shift_s: float) -> dict[str, Any]:
+    """Why the watcher of the ledger wakes release; empty if it does not."""
+    from include.evergreen.stages.release.waiting import unseen
+
+    now = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=shift_s)
+    return {"state": "success", "value": unseen(resources().ledger, rides.MODEL, now)[0]}
+
+
 def remove_services() -> dict[str, Any]:
     """Leave nothing on the engine: no container, no network, no image of a version."""
     opened = resources()
