@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from include.evergreen.cli.demo.client import Passerby
+from include.evergreen.cli.demo.passerby import Passerby
 from include.evergreen.errors import Unavailable
 
 NOBODY = "http://127.0.0.1:9"

@@ -10,9 +10,10 @@ from typing import Any
 
 from include.evergreen.adapters.landing.delivery import deliver
 from include.evergreen.cli.demo import world
-from include.evergreen.cli.demo.client import Client, Passerby
+from include.evergreen.cli.demo.client import Client
 from include.evergreen.cli.demo.clock import Step, Steps
 from include.evergreen.cli.demo.found import Found
+from include.evergreen.cli.demo.passerby import Passerby
 from include.evergreen.cli.demo.patience import DemoFailed, trigger, wait_for
 from include.evergreen.cli.loop.outcome import Facts
 from include.evergreen.cli.loop.watch import Watch, wait_for_dags
