@@ -30,7 +30,6 @@ NOT_IN_THE_LOOP = {
     "landing.deliver": _PERSON,
     "landing.upload": _PERSON,
     "ledger.answer_requests": "the same rows, spec and code once more: nothing is trained",
-    "ledger.append_journal": "the loop's entries come with what they tell of, in its transaction",
     "ledger.fail_training": "an error that no retry can help",
     "ledger.orphaned_trials": "no stage asks for it: the study itself knows its running trials",
     "ledger.postpone_landed": "a file that may not be read",
