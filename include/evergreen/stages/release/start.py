@@ -11,6 +11,7 @@ from include.evergreen.stages.deploy.promote import proven_by
 from include.evergreen.stages.deploy.services import PRODUCTION, runtime_for
 from include.evergreen.stages.deploy.verify import Proof, verify_candidate
 from include.evergreen.stages.release.journal import journal
+from include.evergreen.stages.release.switch import still_to_replace
 from include.evergreen.stages.resources import Resources
 
 
@@ -23,10 +24,12 @@ def start_in_production(
     One that is live already, in a release that was interrupted, is left as it is.
 
     Raises:
+        LeaseLost: another version went live since this one was proposed.
         ArtifactRefused: the image that staging verified is not there any more.
         VerificationFailed: with every failed check; the candidate was removed.
     """
     image = proposal.image
+    still_to_replace(resources, proposal)  # a run of long ago that is cleared starts nothing
     live = resources.ledger.deployments(resources.model, ["live"], PRODUCTION)
     if live and live[0].service and live[0].service.image_digest == image.digest:
         return proven_by(live[0], live[0].service)

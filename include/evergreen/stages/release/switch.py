@@ -19,6 +19,23 @@ from include.evergreen.stages.resources import Resources
 log = logging.getLogger(__name__)
 
 
+def still_to_replace(resources: Resources, proposal: Proposal) -> Deployment | None:
+    """What answers in production (None: nothing does): what the proposal replaces, or its version.
+
+    Raises:
+        LeaseLost: another version went live since this one was proposed.
+    """
+    live = resources.ledger.deployment(resources.model, PRODUCTION)
+    answering = live.version if live else None
+    if answering not in {proposal.replaces, proposal.version}:
+        raise LeaseLost(
+            f"{proposal.model} v{proposal.version} was to replace "
+            f"{f'v{proposal.replaces}' if proposal.replaces else 'nothing'}, and v{answering} "
+            "answers in production now. The next run looks at it anew."
+        )
+    return live
+
+
 @under_deployment_lease(PRODUCTION)
 def send_everything(
     resources: Resources, proposal: Proposal, proven: Verification, *, clock: Clock = utc_now
@@ -32,14 +49,7 @@ def send_everything(
         VerificationFailed: its service has ended since it was verified.
         Unavailable: clients cannot be sent to it now; who answered before still does.
     """
-    live = resources.ledger.deployment(resources.model, PRODUCTION)
-    answering = live.version if live else None
-    if answering not in {proposal.replaces, proposal.version}:
-        raise LeaseLost(
-            f"{proposal.model} v{proposal.version} was to replace "
-            f"{f'v{proposal.replaces}' if proposal.replaces else 'nothing'}, and v{answering} "
-            "answers in production now. The next run looks at it anew."
-        )
+    live = still_to_replace(resources, proposal)
     now = clock()
     if live is None or live.service.service_id != proven.service.service_id:
         watch = dt.timedelta(seconds=resources.spec.deployment.watch.seconds)

@@ -57,6 +57,10 @@ def test_staging_makes_no_champion_a_release_does_and_the_one_before_stays_warm(
     with pytest.raises(LeaseLost, match="v1 was to replace v9, and v2 answers") as late:
         house.shift(type(proposal)(**{**vars(proposal), "version": 1, "replaces": 9}), None)
     assert not late.value.retryable
+    before = house.states()
+    with pytest.raises(LeaseLost, match="v1 was to replace v9, and v2 answers"):
+        house.start(type(proposal)(**{**vars(proposal), "version": 1, "replaces": 9}))
+    assert house.states() == before, "a run of long ago that is cleared starts nothing"
 
 
 def test_a_version_that_dies_after_the_switch_is_rolled_back(house: House) -> None:
