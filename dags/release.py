@@ -6,6 +6,9 @@ version whose event was lost, or a release whose run died.
 once more, answers every request and is the champion; it kept its service levels for
 `deployment.watch.seconds`, with the version before it kept warm.
 
+With `deployment.approval: required` it waits at `ask_person`: open the task and answer. Not
+answered in time, it is not released; nor where a newer version is staged, which is asked for then.
+
 **Safe to clear and to trigger at any time:** whatever was begun is found again; where nothing is to
 be released the run is skipped, and its reason is in the ledger's decisions.
 
@@ -22,6 +25,7 @@ from airflow.sdk.definitions.param import Param
 from include.evergreen import assets, links
 from include.evergreen import dag_kit as kit
 from include.evergreen.run_params import ReleaseParams
+from include.evergreen.spec import ModelSpec
 
 TIMEOUT = dt.timedelta(hours=2)
 PARAMS = {
@@ -66,6 +70,26 @@ def approve_release(model: str, proposal: dict[str, Any]) -> None:
         raise kit.nothing_to_do("A newer staged version has taken its place.")
 
 
+@kit.task()
+def gather_evidence(model: str, proposal: dict[str, Any]) -> dict[str, Any] | None:
+    from include.evergreen.contracts import Proposal
+    from include.evergreen.stages.release import evidence
+
+    asked = evidence.question(kit.resources(model), Proposal.from_json(proposal), now=kit.now())
+    return asked.as_json() if asked else None
+
+
+@kit.task()
+def record_answer(model: str, proposal: dict[str, Any], answer: dict[str, Any] | None) -> None:
+    from include.evergreen.contracts import Answer, Proposal
+    from include.evergreen.stages.release import approval
+
+    wanted, said = Proposal.from_json(proposal), Answer.from_json(answer) if answer else None
+    why_not = approval.record_answer(kit.resources(model), wanted, said, now=kit.now())
+    if why_not:
+        raise kit.nothing_to_do(kit.show("why_not", why_not))
+
+
 @kit.task(pool=kit.CONTAINER_POOL)
 def start_in_production(model: str, proposal: dict[str, Any]) -> dict[str, Any]:
     from include.evergreen.contracts import Proposal
@@ -103,6 +127,23 @@ def watch_release(model: str, proposal: dict[str, Any]) -> dict[str, Any]:
     return deployment.as_json()
 
 
+def _approval(spec: ModelSpec, chosen: Any) -> Any:
+    """The task after which the version may be released: a person's word, or the policy's."""
+    rules = spec.deployment.approval_rules
+    if spec.deployment.approval == "automatic":
+        return approve_release(spec.model, chosen)
+    from include.evergreen.approval_task import AskForApproval
+
+    asked = AskForApproval(
+        task_id="ask_person",
+        question=gather_evidence(spec.model, chosen),
+        proposal=chosen,
+        users=rules.users,
+        wait_s=rules.timeout_s,
+    )
+    return record_answer(spec.model, chosen, asked.output)
+
+
 for spec in kit.specs():
     name, rules = spec.model, spec.deployment
     with kit.stage_dag(
@@ -116,6 +157,6 @@ for spec in kit.specs():
     ):
         chosen = choose_version(name)
         started = start_in_production(name, chosen)
-        approve_release(name, chosen) >> started
+        _approval(spec, chosen) >> started
         watched = watch_release.override(outlets=[assets.released(name)])(name, chosen)
         shift_traffic(name, chosen, started) >> watched

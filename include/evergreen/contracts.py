@@ -367,6 +367,25 @@ class Proposal(Fact):
 
 
 @dataclass(frozen=True)
+class Question(Fact):
+    """What a person is asked before a version is released: plain text above, Markdown below."""
+
+    subject: str
+    body: str
+
+
+@dataclass(frozen=True)
+class Answer(Fact):
+    """What came back. `person` is empty where the clock answered: by default, not by anybody."""
+
+    approves: bool
+    person: str = ""
+    person_id: str = ""
+    comment: str = ""
+    at: str = ""
+
+
+@dataclass(frozen=True)
 class Return(Fact):
     """Production goes back: from `leaves` (None: nothing answers) to `version`, and why.
 

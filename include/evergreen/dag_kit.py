@@ -159,8 +159,12 @@ def task(*links: type[BaseOperatorLink], **arguments: Any) -> Callable[[Callable
     return decorate
 
 
-def resources(model: str) -> Resources:
-    """Inside a task: the model's spec as it stands now, and the adapters of this installation."""
+def resources(model: str, *, even_retired: bool = False) -> Resources:
+    """Inside a task: the model's spec as it stands now, and the adapters of this installation.
+
+    A task of a model that was retired is skipped here, whatever woke it.
+    """
+    from include.evergreen.stages.release.retired import why_retired
     from include.evergreen.stages.resources import Resources
 
     installation = load_settings()
@@ -174,7 +178,11 @@ def resources(model: str) -> Resources:
             f"No valid spec for model '{model}' in {installation.models_dir}. "
             "Put it back, or mend what the import error of spec_check.py names."
         )
-    return Resources(loaded.specs[model], installation, owner=owner())
+    found = Resources(loaded.specs[model], installation, owner=owner())
+    why = "" if even_retired else why_retired(found.ledger, model)
+    if why:
+        raise nothing_to_do(f"{model} is retired ({why}). {model}.retire takes that back: 'undo'.")
+    return found
 
 
 def installation(retention_days: float | None) -> Installation:

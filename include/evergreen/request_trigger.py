@@ -84,6 +84,10 @@ class _Watch:
             from include.evergreen.airflow_lookup import load_settings
 
             self._ledger = open_ledger(load_settings().ledger_url)
+        from include.evergreen.stages.release.retired import why_retired
+
+        if why_retired(self._ledger, self.model):
+            return ""
         if self.stage == "train":
             from include.evergreen.stages.training.waiting import unseen
         else:

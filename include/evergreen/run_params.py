@@ -52,6 +52,12 @@ class RollbackParams(RunParams):
     reason: str = Field(default="", max_length=500)
 
 
+class RetireParams(RunParams):
+    confirm: str = Field(default="", max_length=63)
+    reason: str = Field(default="", max_length=500)
+    undo: bool = False
+
+
 class MonitorParams(RunParams):
     """The form of monitor: it has no field."""
 

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from include.evergreen.policy.releasing import Look, Staged, why_wake
 from include.evergreen.stages.release.journal import STAGED, UNTIL, words
+from include.evergreen.stages.release.retired import why_retired
 
 if TYPE_CHECKING:
     from include.evergreen.adapters.ledger import Ledger
+    from include.evergreen.contracts import Proposal
 
 
 def unseen(ledger: Ledger, model: str, now: dt.datetime) -> tuple[str, tuple[int, str]]:
@@ -22,6 +24,19 @@ def unseen(ledger: Ledger, model: str, now: dt.datetime) -> tuple[str, tuple[int
     look = _last_look(ledger, model)
     standing = (staged.id if staged else 0, look.at.isoformat() if look else "")
     return why_wake(staged, look, now), standing
+
+
+def why_not_wait(ledger: Ledger, proposal: Proposal) -> str:
+    """Why nobody needs to answer for a proposal any more; empty while somebody does.
+
+    Reads the ledger only: cheap enough to be asked every few seconds.
+    """
+    from include.evergreen.stages.release.propose import superseded_by
+
+    newer = superseded_by(ledger, proposal)
+    if newer is not None:
+        return f"v{newer} is in staging now"
+    return why_retired(ledger, proposal.model)
 
 
 def _last_look(ledger: Ledger, model: str) -> Look | None:
