@@ -40,8 +40,16 @@ class AskForApproval(HITLOperator):  # type: ignore[misc]  # untyped
     template_fields = ("question", "proposal")
 
     def __init__(
-        self, *, question: Any, proposal: Any, users: Sequence[str], wait_s: float, **kwargs: Any
+        self,
+        *,
+        question: Any,
+        proposal: Any,
+        users: Sequence[str],
+        wait_s: float,
+        params: object = None,  # the DAG's form, which Airflow hands to every task: not asked here
+        **kwargs: Any,
     ) -> None:
+        del params
         comment = Param(
             "",
             type="string",
