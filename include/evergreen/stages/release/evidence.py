@@ -17,7 +17,7 @@ from include.evergreen.stages.release.approval import answered, was_begun
 from include.evergreen.stages.resources import Resources
 from include.evergreen.stages.training.card.markdown import safe
 
-_LONGEST = 300
+_LONGEST, _LONGEST_CELL = 500, 120
 _NO_PLACE = set(" \t\r\n<>()")
 
 
@@ -114,13 +114,13 @@ def _link(name: str, url: str) -> str:
     return f"{name}: {_text(url)}"
 
 
-def _text(value: str) -> str:
-    cut = value if len(value) <= _LONGEST else f"{value[: _LONGEST - 3]}..."
+def _text(value: str, longest: int = _LONGEST) -> str:
+    cut = value if len(value) <= longest else f"{value[: longest - 3]}..."
     return safe(cut)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [f"| {' | '.join(_text(str(value)) for value in row)} |" for row in rows]
+    lines = [f"| {' | '.join(_text(str(value), _LONGEST_CELL) for value in row)} |" for row in rows]
     if not lines:
         return "None."
     return "\n".join([f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *lines])
