@@ -51,8 +51,8 @@ class AskForApproval(HITLOperator):  # type: ignore[misc]  # untyped
     ) -> None:
         del params
         comment = Param(
-            "",
-            type="string",
+            None,
+            type=["null", "string"],  # the form asks for a text alone, and takes no empty one
             maxLength=1000,
             title="Comment",
             description="Why; kept in the journal with your name.",

@@ -80,13 +80,14 @@ def test_nobody_is_asked_what_was_answered_before(asked: list[dict]) -> None:
     [
         ("Approve", ADA, " fine ", (True, "ada", "7", "fine")),
         ("Approve", {"id": "7", "name": ""}, "", (True, "7", "7", "")),
+        ("Approve", ADA, None, (True, "ada", "7", "")),
         ("Reject", ADA, "slow", (False, "ada", "7", "slow")),
         ("Reject", None, "", (False, "", "", "")),
         ("Approve", None, "a default", (True, "", "", "")),
     ],
 )
 def test_only_a_name_behind_an_answer_makes_it_a_person_s(
-    option: str, user: dict | None, comment: str, expected: tuple
+    option: str, user: dict | None, comment: str | None, expected: tuple
 ) -> None:
     event = {
         "chosen_options": [option],
