@@ -81,7 +81,7 @@ def record_answer(
     recorded = answered(resources, proposal)
     if recorded is not None:
         word, _ = last_word(resources.ledger, proposal.model, proposal.version)
-        return "" if word == "approved" else f"v{proposal.version} was {word}."
+        return "" if word == "approved" else f"v{proposal.version} is not released: {word}."
     if answer is None:
         raise _nobody_has(proposal)
     newer = superseded_by(resources.ledger, proposal)
@@ -95,7 +95,7 @@ def record_answer(
         evidence={ANSWER: answer.as_json(), **said},
     )  # fmt: skip
     by = f" by {answer.person}" if answer.person and word != "superseded" else ""
-    return "" if word == "approved" else f"v{proposal.version} was {word}{by}: {why}."
+    return "" if word == "approved" else f"v{proposal.version} is not released: {word}{by}, {why}."
 
 
 def _nobody_has(proposal: Proposal) -> NotApproved:

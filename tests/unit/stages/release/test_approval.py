@@ -9,6 +9,7 @@ import pytest
 from include.evergreen.contracts import Answer, Candidate, GateResult, Judgement, Proposal, Score
 from include.evergreen.errors import NotApproved
 from include.evergreen.policy.journal import contents
+from include.evergreen.policy.releasing import ASK_AGAIN
 from include.evergreen.stages.release import approval, evidence, propose, waiting
 from include.evergreen.stages.release.journal import journal
 from tests.containers.conftest import House, snapshot
@@ -64,7 +65,7 @@ def test_a_yes_is_kept_with_its_person_and_comment_however_often_it_is_told(asks
 def test_a_no_ends_it_and_only_a_person_proposes_it_again(asks: House) -> None:
     proposal = proposed(asks)
     for _ in range(2):
-        assert record(asks, proposal, NO).startswith("v1 was rejected")
+        assert record(asks, proposal, NO).startswith("v1 is not released: rejected")
     assert [entry["kind"] for entry in told(asks)][-2:] == ["proposed", "rejected"]
     assert asks.propose() is None
     assert proposed_by_hand(asks).by_hand
@@ -79,12 +80,12 @@ def proposed_by_hand(house: House) -> Proposal:
 def test_what_the_clock_said_is_nobody_s_no_and_is_asked_again(asks: House) -> None:
     proposal = proposed(asks)
     assert record(asks, proposal, CLOCK) == (
-        "v1 was expired: nobody answered within 3,600 s; it can be proposed again."
+        "v1 is not released: expired, nobody answered within 3,600 s; it can be proposed again."
     )
     assert told(asks)[-1]["actor"] == {"kind": "clock", "name": "approval"}
     ledger = asks.resources.ledger
     assert waiting.unseen(ledger, "rides", asks.now())[0] == "", "not at once"
-    later = asks.now() + approval.ASK_AGAIN
+    later = asks.now() + ASK_AGAIN
     assert waiting.unseen(ledger, "rides", later)[0] == "the release that was begun did not end"
     again = proposed(asks)
     assert evidence.question(asks.resources, again, now=asks.now()) is not None
@@ -98,7 +99,7 @@ def test_a_newer_staged_version_ends_the_wait_and_takes_its_place(asks: House) -
     register(asks, 2, None)
     live(asks, 2, "staging")
     assert waiting.why_not_wait(ledger, proposal) == "v2 is in staging now"
-    assert record(asks, proposal, CLOCK) == "v1 was superseded: v2 is in staging now."
+    assert record(asks, proposal, CLOCK) == "v1 is not released: superseded, v2 is in staging now."
     assert told(asks)[-1]["actor"]["kind"] == "policy"
     assert proposed(asks).version == 2
 
