@@ -40,8 +40,8 @@ def retire(
     """
     model, ledger = resources.model, resources.ledger
     _confirm(resources, confirmed)
-    why = why_retired(ledger, model) or _reason(reason, asked_by)
-    ledger.record_decision(model, STAGE, RETIRED, why, {}, now)
+    why = why_retired(ledger, model) or reason or "asked for by hand"
+    ledger.record_decision(model, STAGE, RETIRED, why, {"asked_by": asked_by}, now)
     last = _last_version(resources, why)
     entry = _entry(resources, last, why, asked_by)
     for environment in _PLACES:
@@ -67,8 +67,8 @@ def take_back(
     _confirm(resources, confirmed)
     if not why_retired(resources.ledger, resources.model):
         raise InputError(f"{resources.model} is not retired: there is nothing to take back.")
-    why = _reason(reason, asked_by)
-    resources.ledger.record_decision(resources.model, STAGE, "taken_back", why, {}, now)
+    why, details = reason or "asked for by hand", {"asked_by": asked_by}
+    resources.ledger.record_decision(resources.model, STAGE, "taken_back", why, details, now)
     resources.registry.remove_alias(resources.model, RETIRED)
 
 
@@ -78,11 +78,6 @@ def _confirm(resources: Resources, confirmed: str) -> None:
             f"'confirm' must be the model's name, '{resources.model}'; it is {confirmed[:80]!r}. "
             "Nothing was done."
         )
-
-
-def _reason(reason: str, asked_by: str) -> str:
-    by = f" by {asked_by}" if asked_by else ""
-    return f"{reason or 'asked for by hand'}{by}"
 
 
 def _last_version(resources: Resources, why: str) -> int | None:
