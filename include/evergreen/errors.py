@@ -78,6 +78,10 @@ class NotApproved(EvergreenError):
     """A version that somebody has to approve was not: production is as it was."""
 
 
+class ReleaseAborted(EvergreenError):
+    """A version's strategy ended with no: what answered before it answers every request."""
+
+
 class ReleaseRolledBack(EvergreenError):
     """A version that had been released does not answer any more; the message says what does."""
 

@@ -18,7 +18,9 @@ Word = Literal[
     "approved",
     "rejected",  # by a person
     "expired",  # by the clock: nobody answered
-    "releasing",  # it is about to be sent requests, and is being watched
+    "shifting",  # its strategy is under way: a share of the requests is its own, or none
+    "at_once",  # its strategy cannot be carried out here: it gets all requests at once
+    "releasing",  # it is about to be sent every request, and is being watched
     "aborted",  # its strategy ended with no
     "failed",  # it did not prove itself in production, or broke there with nothing to go back to
     "rolled_back",

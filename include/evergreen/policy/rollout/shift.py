@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
+_POINTS = 256
+
 
 def numeric_shift(champion: Sequence[float], challenger: Sequence[float]) -> float:
     """Wasserstein-1 between two samples, in standard deviations of the champion's.
@@ -32,6 +34,33 @@ def _wasserstein(one: Sequence[float], other: Sequence[float]) -> float:
         height += step
         areas.append(abs(height) * (following - value))
     return sum(areas)
+
+
+def binned_shift(champion: Mapping[str, int], challenger: Mapping[str, int]) -> float:
+    """`numeric_shift` of two histograms, each with bounds of its own, as Prometheus has them.
+
+    Counts are cumulative, by upper bound, the last `+Inf`. Within a bucket the values are taken as
+    spread evenly, and those beyond the bounds as lying on the last one: so far as the bounds tell,
+    and a little less for what lies far away.
+    """
+    return numeric_shift(_spread(champion), _spread(challenger))
+
+
+def _spread(cumulative: Mapping[str, int]) -> list[float]:
+    """Values that lie as those of the histogram do, `_POINTS` of them; none of an empty one."""
+    bounds = sorted((float(bound), count) for bound, count in cumulative.items())
+    if not bounds or not bounds[-1][1]:
+        return []
+    total, place, values = bounds[-1][1], 0, []
+    for point in range(_POINTS):
+        rank = (point + 0.5) / _POINTS * total
+        while bounds[place][1] < rank:
+            place += 1
+        high, count = bounds[place]
+        low, below = bounds[place - 1] if place else (high, 0)
+        high = low if math.isinf(high) else high
+        values.append(low + (high - low) * (rank - below) / (count - below))
+    return values
 
 
 def label_shift(champion: Mapping[str, int], challenger: Mapping[str, int]) -> float:

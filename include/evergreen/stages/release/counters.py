@@ -15,30 +15,41 @@ from include.evergreen.stages.resources import Resources
 #: In the details of a decision: what a service had counted before it was sent its first request.
 COUNTERS = "counters"
 _SAMPLE = re.compile(r"^evergreen_(\w+)\{(.*)\} (\S+)$")
-_LABEL = re.compile(r'(\w+)="([^"]*)"')
+_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 #: Paths that predict, as the service names them.
 _PREDICTING = ("invocations", "v2")
-_SERVER_ERROR = "5"
+_SERVER_ERROR, _REFUSED = "5", "4"
 
 
 @dataclass(frozen=True)
 class Counters(Fact):
     """What a service has answered since it started, as it counts itself.
 
+    `refusals` are answers of 4xx: the client's fault, or a prediction that is no number.
     `latencies` says how many were answered within each bound, in seconds, as Prometheus has it:
-    cumulative, and the last bound is `+Inf`.
+    cumulative, and the last bound is `+Inf`. So are `predictions`, of a regression; `labels` are
+    rows by the class predicted. Neither has what a prober asked.
     """
 
     requests: int = 0
     failures: int = 0
     latencies: dict[str, int] = field(default_factory=dict)
+    refusals: int = 0
+    predictions: dict[str, int] = field(default_factory=dict)
+    labels: dict[str, int] = field(default_factory=dict)
 
     def since(self, before: Counters) -> Counters:
         """What came since then; all of it where the service was started again in between."""
         if self.requests < before.requests:
             return self
-        latencies = {b: n - before.latencies.get(b, 0) for b, n in self.latencies.items()}
-        return Counters(self.requests - before.requests, self.failures - before.failures, latencies)
+        return Counters(
+            self.requests - before.requests,
+            self.failures - before.failures,
+            _minus(self.latencies, before.latencies),
+            self.refusals - before.refusals,
+            _minus(self.predictions, before.predictions),
+            _minus(self.labels, before.labels),
+        )
 
     @property
     def p99_ms(self) -> float:
@@ -65,17 +76,34 @@ def counters_of(resources: Resources, service: RunningService) -> Counters:
 
 def read_counters(page: str) -> Counters:
     """From the text of /metrics; all zero where it says nothing of requests."""
-    requests = failures = 0
+    statuses: Counter[str] = Counter()
     latencies: Counter[str] = Counter()
+    predictions: dict[str, int] = {}
+    classes: dict[str, int] = {}
     for line in page.splitlines():
         found = _SAMPLE.match(line)
-        labels = dict(_LABEL.findall(found[2])) if found else {}
-        if found is None or labels.get("path") not in _PREDICTING:
+        if found is None:
             continue
-        number = round(float(found[3]))
-        if found[1] == "requests_total":
-            requests += number
-            failures += number if labels["status"].startswith(_SERVER_ERROR) else 0
-        elif found[1] == "request_duration_seconds_bucket":
-            latencies[labels["le"]] += number
-    return Counters(requests, failures, dict(latencies))
+        name, labels, number = found[1], dict(_LABEL.findall(found[2])), float(found[3])
+        if name == "prediction_bucket":
+            predictions[labels["le"]] = round(number)
+        elif name == "predicted_class_total":
+            classes[labels["class"]] = round(number)
+        elif labels.get("path") not in _PREDICTING:
+            continue
+        elif name == "requests_total":
+            statuses[labels["status"][0]] += round(number)
+        elif name == "request_duration_seconds_bucket":
+            latencies[labels["le"]] += round(number)
+    return Counters(
+        requests=sum(statuses.values()),
+        failures=statuses[_SERVER_ERROR],
+        latencies=dict(latencies),
+        refusals=statuses[_REFUSED],
+        predictions=predictions,
+        labels=classes,
+    )
+
+
+def _minus(after: dict[str, int], before: dict[str, int]) -> dict[str, int]:
+    return {name: count - before.get(name, 0) for name, count in after.items()}

@@ -35,6 +35,8 @@ _KINDS: dict[Word, JournalKind] = {
     "expired": "expired",
     "failed": "aborted",
     "aborted": "aborted",
+    "shifting": "advanced",
+    "at_once": "advanced",
     "released": "advanced",
 }
 
@@ -49,6 +51,7 @@ def journal(
     actor: Actor | None = None,
     until: dt.datetime | None = None,
     evidence: dict[str, Any] | None = None,
+    part: str = "",
 ) -> None:
     """Record what became of a proposal, and why. An error here stops the release.
 
@@ -62,16 +65,31 @@ def journal(
         until: by when the next word is due; later the release is taken up again. What nobody
             answered is asked again after `ASK_AGAIN`.
         evidence: small JSON: checks, counters, a person's comment.
+        part: tells entries of one kind and release apart: which step of a canary it is.
     """
     details = evidence or {}
     if word in _KINDS:
         entry = told(
             resources, _KINDS[word], proposal.version, why, replaces=proposal.replaces,
-            actor=actor, image=proposal.image.digest, evidence=details,
+            actor=actor, image=proposal.image.digest, evidence=details, part=part,
         )  # fmt: skip
         resources.ledger.append_journal(entry, now)
     if word == "expired" and until is None:
         until = now + ASK_AGAIN
+    say_of(resources, word, proposal, why, now=now, until=until, details=details)
+
+
+def say_of(
+    resources: Resources,
+    word: Word,
+    proposal: Proposal,
+    why: str,
+    *,
+    now: dt.datetime,
+    until: dt.datetime | None,
+    details: dict[str, Any],
+) -> None:
+    """Record a word on a proposal in the ledger only; the same once more moves its `until`."""
     end = until.isoformat() if until else None
     details = {STAGED: proposal.staged, UNTIL: end, PROPOSAL: proposal.as_json(), **details}
     say(resources, word, proposal.version, why, now=now, details=details)
@@ -87,15 +105,17 @@ def told(
     actor: Actor | None = None,
     image: str = "",
     evidence: Mapping[str, Any] | None = None,
+    part: str = "",
 ) -> JournalEntry:
     """The entry of the journal: the same one however often it is told, until the release that it
     is about is over.
     """
     candidate = recorded_candidate(resources, version)
     about = replaces if kind == "rolled_back" and replaces is not None else version
+    over = _releases_over(resources.ledger, resources.model, about)
     digests = {"training_key": candidate.training_key, "manifest": candidate.manifest_digest}
     return JournalEntry(
-        event=f"{kind}:v{about}:{_releases_over(resources.ledger, resources.model, about)}",
+        event=":".join([kind, f"v{about}", str(over), *([part] if part else [])]),
         model=resources.model,
         kind=kind,
         actor=actor or Actor("policy", STAGE),

@@ -13,6 +13,7 @@ from include.evergreen.stages.deploy.build import judged_against, recorded_candi
 from include.evergreen.stages.deploy.deployment_lease import under_deployment_lease
 from include.evergreen.stages.deploy.services import PRODUCTION, STAGING, runtime_for
 from include.evergreen.stages.deploy.settle import ALIASES, settle_deployments
+from include.evergreen.stages.release import rollout
 from include.evergreen.stages.release.journal import (
     PROPOSAL,
     STAGED,
@@ -39,14 +40,20 @@ def choose_version(
     """What is to be released: the version asked for by hand, else the one that is live in staging.
 
     Left to itself it proposes only what beat the champion of now, was never in production, was
-    refused by nobody and has not failed there. A release that was interrupted after its switch is
-    gone on with first. Whatever a run left between ledger, registry and engine is settled before.
+    refused by nobody and has not failed there. A release that was interrupted after its switch, or
+    while its strategy was under way, is gone on with first. Whatever a run left between ledger,
+    registry and engine is settled before.
 
     Raises:
         InputError: the version asked for was never verified in staging.
         ArtifactRefused: the image that staging verified is not there any more.
     """
     settle_deployments(resources, PRODUCTION, now=now)
+    rollout.end_overtaken(resources, version, clock=lambda: now)
+    begun = rollout.under_way(resources)
+    if begun is not None and version in {None, begun.proposal.version}:
+        log.warning("The release of v%d is under way: it goes on.", begun.proposal.version)
+        return begun.proposal
     if version is not None:
         asked_for = _asked_for(resources, version)
         return _proposed(resources, asked_for, reason, by_hand=True, asked_by=asked_by, now=now)

@@ -10,6 +10,7 @@ from include.evergreen.stages.deploy.deployment_lease import under_deployment_le
 from include.evergreen.stages.deploy.promote import proven_by
 from include.evergreen.stages.deploy.services import PRODUCTION, runtime_for
 from include.evergreen.stages.deploy.verify import Proof, verify_candidate
+from include.evergreen.stages.release import rollout
 from include.evergreen.stages.release.journal import journal
 from include.evergreen.stages.release.switch import still_to_replace
 from include.evergreen.stages.resources import Resources
@@ -21,7 +22,8 @@ def start_in_production(
 ) -> Verification:
     """The candidate runs in production and has proven itself there; clients know nothing of it yet.
 
-    One that is live already, in a release that was interrupted, is left as it is.
+    One that is live already, or whose strategy is under way, in a release that was interrupted, is
+    left as it is: a load test would be in what it counts of its requests.
 
     Raises:
         LeaseLost: another version went live since this one was proposed.
@@ -33,6 +35,9 @@ def start_in_production(
     live = resources.ledger.deployments(resources.model, ["live"], PRODUCTION)
     if live and live[0].service and live[0].service.image_digest == image.digest:
         return proven_by(live[0], live[0].service)
+    stand = rollout.stand_of(resources, proposal.version)
+    if stand is not None and stand.proven.service.image_digest == image.digest:
+        return stand.proven
     if not runtime_for(resources, image).has(image):
         raise ArtifactRefused(
             f"The image {image.reference} of {image.model} v{image.version} ({image.digest}) is "

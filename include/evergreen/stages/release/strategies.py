@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Protocol
 
 from include.evergreen.contracts import Deployment, Proposal, Verification
-from include.evergreen.errors import InputError
 from include.evergreen.spec.release import Strategy
 from include.evergreen.stages.clock import Clock, utc_now
+from include.evergreen.stages.deploy.services import PRODUCTION, runtime_for
+from include.evergreen.stages.release import rollout
+from include.evergreen.stages.release.canary import raise_share
+from include.evergreen.stages.release.journal import journal
 from include.evergreen.stages.release.switch import send_everything
 from include.evergreen.stages.resources import Resources
+
+log = logging.getLogger(__name__)
 
 
 class Shift(Protocol):
@@ -24,7 +30,12 @@ class Shift(Protocol):
         """
 
 
-STRATEGIES: dict[Strategy, Shift] = {"blue_green": send_everything}
+STRATEGIES: dict[Strategy, Shift] = {
+    "blue_green": send_everything,
+    "canary": raise_share,
+}
+#: Strategies under which both versions answer clients at once.
+_DIVIDING: frozenset[Strategy] = frozenset({"canary", "ab"})
 
 
 def shift_traffic(
@@ -32,14 +43,43 @@ def shift_traffic(
 ) -> Deployment | None:
     """Send requests to the candidate as the spec's strategy says; None: not yet, call again.
 
+    A strategy that has begun is gone on with, whatever the spec says by now. Where it cannot be
+    carried out, the candidate gets every request at once, and the journal says why.
+
     Raises:
-        InputError: the strategy is none that can be carried out.
+        ReleaseAborted: the strategy ended with no; what answered before answers.
     """
+    ended = rollout.aborted(resources, proposal)
+    if ended is not None:
+        rollout.abort(resources, proposal, proven.service, ended, clock=clock)
+    stand = rollout.stand_of(resources, proposal.version)
+    if stand is not None:
+        return STRATEGIES[stand.strategy](resources, proposal, stand.proven, clock=clock)
+    live = resources.ledger.deployment(resources.model, PRODUCTION)
+    if live is not None and live.version != proposal.replaces:  # done already, or overtaken
+        return send_everything(resources, proposal, proven, clock=clock)
     name = resources.spec.deployment.strategy
-    strategy = STRATEGIES.get(name)
-    if strategy is None:
-        raise InputError(
-            f"deployment.strategy {name!r} of {proposal.model} cannot be carried out; use "
-            f"{', '.join(STRATEGIES)}. Production is as it was."
+    why = _why_at_once(resources, name, live, proven)
+    if why:
+        why = f"{name} is not possible, all requests at once as blue_green: {why}"
+        journal(resources, "at_once", proposal, why, now=clock(), part="at once")
+        name = "blue_green"
+    return STRATEGIES[name](resources, proposal, proven, clock=clock)
+
+
+def _why_at_once(
+    resources: Resources, name: Strategy, live: Deployment | None, proven: Verification
+) -> str:
+    """Why a strategy cannot be carried out; empty if it can."""
+    if name == "blue_green":
+        return ""
+    if live is None:
+        return "no version answers in production that it could be compared with"
+    services = live.service, proven.service
+    splits = all(runtime_for(resources, service).splits for service in services)
+    if name in _DIVIDING and not (splits and services[0].runtime == services[1].runtime):
+        return (
+            "the versions run as plain processes, with nothing in front of them that could divide "
+            "requests"
         )
-    return strategy(resources, proposal, proven, clock=clock)
+    return ""

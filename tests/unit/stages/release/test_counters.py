@@ -20,12 +20,17 @@ evergreen_request_duration_seconds_bucket{{{LABELS},path="invocations",le="+Inf"
 evergreen_request_duration_seconds_bucket{{{LABELS},path="v2",le="0.01"}} 0.0
 evergreen_request_duration_seconds_bucket{{{LABELS},path="v2",le="1"}} 2.0
 evergreen_request_duration_seconds_bucket{{{LABELS},path="v2",le="+Inf"}} 2.0
+evergreen_prediction_bucket{{{LABELS},le="10"}} 3.0
+evergreen_prediction_bucket{{{LABELS},le="+Inf"}} 4.0
+evergreen_predicted_class_total{{{LABELS},class="a \\"b\\""}} 7.0
 """
 
 
 def test_only_predictions_count_and_only_the_service_s_own_errors_are_failures() -> None:
     counters = read_counters(PAGE)
-    assert counters == Counters(100, 5, {"0.01": 90, "1": 100, "+Inf": 100})
+    assert counters == Counters(
+        100, 5, {"0.01": 90, "1": 100, "+Inf": 100}, 5, {"10": 3, "+Inf": 4}, {r"a \"b\"": 7}
+    )
     assert counters.p99_ms == 10 + 0.9 * 990
     assert read_counters("") == Counters()
     assert Counters.from_json(counters.as_json()) == counters
@@ -33,7 +38,9 @@ def test_only_predictions_count_and_only_the_service_s_own_errors_are_failures()
 
 def test_only_what_came_since_counts_and_all_of_it_after_a_new_start() -> None:
     before, after = Counters(100, 5, {"1": 100, "+Inf": 100}), read_counters(PAGE)
-    assert after.since(before) == Counters(0, 0, {"0.01": 90, "1": 0, "+Inf": 0})
+    assert after.since(before) == Counters(
+        0, 0, {"0.01": 90, "1": 0, "+Inf": 0}, 5, {"10": 3, "+Inf": 4}, {r"a \"b\"": 7}
+    )
     assert Counters(7).since(before) == Counters(7)
 
 
