@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 from include.evergreen.contracts import Deployment, Fact, Proposal, RunningService, Verification
@@ -55,6 +55,7 @@ class Stand(Fact):
     `began` is when its first step was decided. `step` counts from 0; `shares` has one for each,
     and a step that is none of them means that every request is next. What was counted before the
     step, and when it began (`since`), is known once requests are divided: None and '' before.
+    `ends` is why it ended with no, which is not carried out yet; '' while it may still go on.
     """
 
     strategy: Strategy
@@ -65,6 +66,7 @@ class Stand(Fact):
     since: str = ""
     champion: Side | None = None
     challenger: Side | None = None
+    ends: str = ""
 
     @property
     def is_over(self) -> bool:
@@ -125,10 +127,10 @@ def renew(resources: Resources, proposal: Proposal, stand: Stand, *, now: dt.dat
     )  # fmt: skip
 
 
-def aborted(resources: Resources, proposal: Proposal) -> str | None:
-    """Why the strategy of a proposal ended with no; None where it did not."""
+def aborted(resources: Resources, proposal: Proposal) -> str:
+    """Why the strategy of a proposal ended with no; '' where it did not."""
     word, decision = last_word(resources.ledger, resources.model, proposal.version)
-    return why_of(decision) if word == "aborted" else None
+    return why_of(decision) if word == "aborted" else ""
 
 
 def abort(
@@ -147,10 +149,13 @@ def abort(
         Unavailable: the champion does not answer; requests are sent where they were.
     """
     with deployment_lease(resources, PRODUCTION):
+        stand = stand_of(resources, proposal.version)
+        if stand is not None and not stand.ends:  # whoever goes on divides requests no more
+            renew(resources, proposal, replace(stand, ends=why), now=clock())
         live = resources.ledger.deployment(resources.model, PRODUCTION)
         if live is not None and live.version != proposal.version:
             publish(resources, PRODUCTION, live.service)
-        if aborted(resources, proposal) is None:
+        if not aborted(resources, proposal):
             journal(resources, "aborted", proposal, why, now=clock(), evidence=evidence)
         _remove(resources, service, why, clock())
         settle_deployments(resources, PRODUCTION, now=clock())

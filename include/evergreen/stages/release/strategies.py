@@ -49,10 +49,10 @@ def shift_traffic(
     Raises:
         ReleaseAborted: the strategy ended with no; what answered before answers.
     """
-    ended = rollout.aborted(resources, proposal)
-    if ended is not None:
-        rollout.abort(resources, proposal, proven.service, ended, clock=clock)
     stand = rollout.stand_of(resources, proposal.version)
+    ended = stand.ends if stand is not None else rollout.aborted(resources, proposal)
+    if ended:
+        rollout.abort(resources, proposal, proven.service, ended, clock=clock)
     if stand is not None:
         return STRATEGIES[stand.strategy](resources, proposal, stand.proven, clock=clock)
     live = resources.ledger.deployment(resources.model, PRODUCTION)
