@@ -12,7 +12,8 @@ answered in time, it is not released; nor where a newer version is staged, which
 **Safe to clear and to trigger at any time:** whatever was begun is found again; where nothing is to
 be released the run is skipped, and its reason is in the ledger's decisions.
 
-**When it fails:** before `shift_traffic` production is as it was. In `watch_release` the new
+**When it fails:** up to and in `shift_traffic` what answered before answers again, also where a
+canary, shadow or a/b test ended with no. In `watch_release` the new
 version broke its service levels and the one before answers again. The error says what answers; get
 up only where it says that there was none to go back to. The rest can wait until morning.
 """

@@ -33,6 +33,7 @@ def release(spec: ModelSpec) -> Iterator[Problem]:
             f"{canary.deadline_s:g} s end before {len(canary.steps)} steps of "
             f"{canary.window_s:g} s could",
         )
+    yield from _log(spec)
     users = spec.deployment.approval_rules.users
     for index, user in enumerate(users):
         if not user.strip():
@@ -41,3 +42,28 @@ def release(spec: ModelSpec) -> Iterator[Problem]:
             yield Problem(
                 ("deployment", "approval_rules", "users", index), f"{user[:80]!r} stands twice"
             )
+
+
+def _log(spec: ModelSpec) -> Iterator[Problem]:
+    """Shadow and a/b go by the prediction log: it must have what they compare."""
+    deployment, data = spec.deployment, spec.data
+    if deployment.strategy not in {"shadow", "ab"}:
+        return
+    where = ("deployment", "strategy")
+    if deployment.prediction_log.share == 0:
+        yield Problem(where, "goes by the prediction log, and prediction_log.share is 0")
+    private = deployment.prediction_log.private
+    if deployment.strategy == "shadow":
+        hidden = [name for name in spec.feature_columns if name in private]
+        if hidden:
+            yield Problem(
+                where,
+                f"asks again what is in the prediction log, and {', '.join(hidden[:10])} is not "
+                "kept there as it came",
+            )
+    elif data.key is None:
+        yield Problem(where, "joins answers and labels by data.key, which is not set")
+    elif data.key in private:
+        yield Problem(
+            where, f"joins answers and labels by {data.key!r}, which the prediction log hides"
+        )

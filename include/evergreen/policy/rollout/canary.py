@@ -17,7 +17,7 @@ from include.evergreen.policy.rollout.evidence import (
     Observed,
     Verdict,
     is_number,
-    surely_above,
+    surely_fails_more,
 )
 
 Word = Literal["advance", "abort", "not_yet"]
@@ -59,8 +59,7 @@ def decide_step(
         rules: see `CanaryRules`.
         elapsed: see `Elapsed`.
     """
-    allowed = _expected_share(champion) + rules.max_error_increase
-    if surely_above(challenger.failures, challenger.requests, allowed):
+    if surely_fails_more(champion, challenger, rules.max_error_increase):
         return Verdict(
             "abort",
             f"the new version fails: {challenger.failed}; of the old one {champion.failed}, and "
@@ -85,11 +84,6 @@ def decide_step(
         f"{challenger.p99_ms:.3g} ms against {champion.p99_ms:.3g} ms; "
         f"predictions shifted by {shift:.3g}, {rules.max_prediction_shift:g} allowed",
     )
-
-
-def _expected_share(champion: Observed) -> float:
-    """What the old version's share may well be, by the rule of succession: 1/2 of no requests."""
-    return (champion.failures + 1) / (champion.requests + 2)
 
 
 def _wanting(

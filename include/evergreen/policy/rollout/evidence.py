@@ -74,6 +74,15 @@ def surely_above(failures: int, requests: int, bound: float) -> bool:
     return _tail(failures, requests, bound) < DOUBT
 
 
+def surely_fails_more(champion: Observed, challenger: Observed, increase: float) -> bool:
+    """Whether the new version's failures are no accident of one that fails as the old one does.
+
+    What the old version's share may well be is told by the rule of succession: 1/2 of no requests.
+    """
+    expected = (champion.failures + 1) / (champion.requests + 2)
+    return surely_above(challenger.failures, challenger.requests, expected + increase)
+
+
 def _tail(k: int, n: int, p: float) -> float:
     """P(X >= k) of a binomial X, for k above its mean: there the terms only shrink."""
     logs = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)

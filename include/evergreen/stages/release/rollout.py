@@ -55,7 +55,8 @@ class Stand(Fact):
     `began` is when its first step was decided. `step` counts from 0; `shares` has one for each,
     and a step that is none of them means that every request is next. What was counted before the
     step, and when it began (`since`), is known once requests are divided: None and '' before.
-    `ends` is why it ended with no, which is not carried out yet; '' while it may still go on.
+    `read` says up to where the lake was read, so that nothing is read twice. `ends` is why it ended
+    with no, which is not carried out yet; '' while it may still go on.
     """
 
     strategy: Strategy
@@ -66,6 +67,7 @@ class Stand(Fact):
     since: str = ""
     champion: Side | None = None
     challenger: Side | None = None
+    read: str = ""
     ends: str = ""
 
     @property

@@ -10,8 +10,10 @@ from include.evergreen.spec.release import Strategy
 from include.evergreen.stages.clock import Clock, utc_now
 from include.evergreen.stages.deploy.services import PRODUCTION, runtime_for
 from include.evergreen.stages.release import rollout
+from include.evergreen.stages.release.ab import split_keys
 from include.evergreen.stages.release.canary import raise_share
 from include.evergreen.stages.release.journal import journal
+from include.evergreen.stages.release.shadow import replay_requests
 from include.evergreen.stages.release.switch import send_everything
 from include.evergreen.stages.resources import Resources
 
@@ -33,6 +35,8 @@ class Shift(Protocol):
 STRATEGIES: dict[Strategy, Shift] = {
     "blue_green": send_everything,
     "canary": raise_share,
+    "shadow": replay_requests,
+    "ab": split_keys,
 }
 #: Strategies under which both versions answer clients at once.
 _DIVIDING: frozenset[Strategy] = frozenset({"canary", "ab"})
