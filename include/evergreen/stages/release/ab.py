@@ -195,8 +195,9 @@ def loss_of(spec: ModelSpec, columns: list[str]) -> pl.Expr:
 def _versions(resources: Resources) -> str:
     """Up to where the lake can be read now."""
     lake, model = resources.lake, resources.model
-    labels = "rows" if resources.spec.data.labels is None else "labels"
-    return f"{lake.version(model, 'requests')}, {lake.version(model, labels)}"
+    late = resources.spec.data.labels is not None
+    labelled = lake.version(model, "labels" if late else "rows")
+    return f"{lake.version(model, 'requests')}, {labelled}"
 
 
 def _finite(values: dict[str, Any]) -> dict[str, Any]:

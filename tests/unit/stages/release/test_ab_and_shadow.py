@@ -31,9 +31,8 @@ def production(
     house: House, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> Iterator[Production]:
     strategy = request.param
-    document = spec(**{"strategy": strategy, **KNOBS[strategy]}).model_dump(
-        mode="json", exclude_unset=True
-    )
+    document = spec().model_dump(mode="json", exclude_unset=True)
+    document["deployment"].update(strategy=strategy, **KNOBS[strategy])
     document["data"]["columns"]["ride"] = {"type": "integer"}
     document["data"]["key"] = "ride"
     with serving() as runtime:
