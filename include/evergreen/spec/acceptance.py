@@ -6,11 +6,11 @@ every case kept to the contract. What it says trains nothing: its digest is no p
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, PrivateAttr, ValidationError
+from pydantic import Field, PrivateAttr
 
 from include.evergreen.errors import SpecError
 from include.evergreen.settings import PROJECT_ROOT
@@ -19,8 +19,8 @@ from include.evergreen.spec.base import ColumnName, Section
 from include.evergreen.spec.document import Document, read_document
 from include.evergreen.spec.gates import CellValue
 from include.evergreen.spec.locations import display_path
-from include.evergreen.spec.messages import describe_errors, placed, refusal_sheet
-from include.evergreen.spec.secret_scan import find_secrets
+from include.evergreen.spec.messages import placed, refusal_sheet
+from include.evergreen.spec.validating import validated
 
 if TYPE_CHECKING:
     from include.evergreen.spec.model import ModelSpec
@@ -120,20 +120,16 @@ def _place_problem(directory: Path, path: Path) -> str | None:
 
 
 def _validated(document: Document) -> AcceptanceExamples:
-    if not isinstance(document.content, dict):
-        raise SpecError(f"{document.name} holds no examples: a mapping that starts with 'cases:'.")
-    secrets = find_secrets(document, free_keys=tuple(_places_of_columns(document.content)))
-    if secrets:
-        raise SpecError(refusal_sheet(document.name, secrets))
-    try:
-        return AcceptanceExamples.model_validate(document.content)
-    except ValidationError as error:
-        problems = describe_errors(error, document, AcceptanceExamples)
-        raise SpecError(refusal_sheet(document.name, problems)) from None
+    return validated(
+        document,
+        AcceptanceExamples,
+        nothing=f"{document.name} holds no examples: a mapping that starts with 'cases:'.",
+        free_keys=tuple(_places_of_columns(document.content)),
+    )
 
 
-def _places_of_columns(content: Mapping[str, Any]) -> Iterator[tuple[str | int, ...]]:
-    cases = content.get("cases")
+def _places_of_columns(content: Any) -> Iterator[tuple[str | int, ...]]:
+    cases = content.get("cases") if isinstance(content, dict) else None
     for index in range(len(cases) if isinstance(cases, list) else 0):
         yield ("cases", index, "given")
         yield ("cases", index, "expect", "probability")

@@ -1,7 +1,4 @@
-"""From a YAML file to a validated spec, or to a refusal that says where and why.
-
-Secrets are looked for before anything is validated, so that no message ever repeats one.
-"""
+"""From a YAML file to a validated spec, or to a refusal that says where and why."""
 
 from __future__ import annotations
 
@@ -10,16 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from pydantic import ValidationError
-
 from include.evergreen.errors import SpecError
 from include.evergreen.settings import PROJECT_ROOT
 from include.evergreen.spec.acceptance import is_examples_file
 from include.evergreen.spec.base import SpecFile
 from include.evergreen.spec.document import Document, read_document
 from include.evergreen.spec.locations import display_path
-from include.evergreen.spec.messages import describe_errors, placed, refusal_sheet
-from include.evergreen.spec.secret_scan import find_secrets
+from include.evergreen.spec.messages import placed, refusal_sheet
+from include.evergreen.spec.validating import validated
 
 Spec = TypeVar("Spec", bound=SpecFile)
 _MODEL_NAME = re.compile(r"^[a-z][a-z0-9_]{0,62}$")
@@ -57,16 +52,8 @@ def read_spec(path: Path, model: type[Spec]) -> Spec:
 
 def validate(document: Document, model: type[Spec]) -> Spec:
     """Validate a document as `model`; SpecError where it breaks a rule."""
-    if not isinstance(document.content, dict):
-        raise SpecError(f"{document.name} holds no spec: a mapping that starts with 'model:' does.")
-    secrets = find_secrets(document)
-    if secrets:
-        raise SpecError(refusal_sheet(document.name, secrets))
-    try:
-        return model.model_validate(document.content)
-    except ValidationError as error:
-        problems = describe_errors(error, document, model)
-        raise SpecError(refusal_sheet(document.name, problems)) from None
+    nothing = f"{document.name} holds no spec: a mapping that starts with 'model:' does."
+    return validated(document, model, nothing=nothing)
 
 
 def read_specs(directory: Path, model: type[Spec], only: str | None) -> LoadedSpecs[Spec]:
