@@ -16,6 +16,7 @@ from include.evergreen.contracts import Candidate, Claim, Deployment, Snapshot
 from include.evergreen.stages.clock import Clock, utc_now
 from include.evergreen.stages.deploy import build, promote, verify
 from include.evergreen.stages.ingest import ingest
+from include.evergreen.stages.release import approval, propose, start, strategies, watch
 from include.evergreen.stages.resources import Resources
 from include.evergreen.stages.training import claim, fit, freeze, judge, register, tune
 
@@ -77,6 +78,30 @@ def run_loop_in_process(
         "promote_to_staging", lambda: promote.promote_to_staging(resources, proven, now=clock())
     )
     return deployed, watch.seconds
+
+
+def release_in_process(resources: Resources, *, clock: Clock = utc_now) -> Deployment:
+    """What is staged is the champion, approved automatically and watched to the end.
+
+    Raises:
+        LoopStopped: a step had nothing to hand on.
+    """
+    stopwatch = Stopwatch()
+    proposal = stopwatch.time(
+        "choose_version", lambda: propose.choose_version(resources, None, now=clock())
+    )
+    stopwatch.time(
+        "approve_release", lambda: approval.approve(resources, proposal, now=clock()) or None
+    )
+    proven = stopwatch.time(
+        "start_in_production", lambda: start.start_in_production(resources, proposal, now=clock())
+    )
+    stopwatch.time(
+        "shift_traffic", lambda: strategies.shift_traffic(resources, proposal, proven, clock=clock)
+    )
+    return stopwatch.time(
+        "watch_release", lambda: watch.watch_release(resources, proposal, clock=clock)
+    )
 
 
 def land(resources: Resources, file: Path) -> None:

@@ -1,6 +1,6 @@
 """Compares what came in with the champion's training data; asks for a retrain when it drifted.
 
-**Wakes on** the cron of `monitoring.schedule`, `<model>.staged`, or by hand.
+**Wakes on** the cron of `monitoring.schedule`, `<model>.released`, or by hand.
 **Makes true** `<model>.retrain_requested`, when the ledger holds a request that may be granted:
 one a cause, not one an hour.
 
@@ -69,7 +69,7 @@ for spec in kit.specs():
     with kit.stage_dag(
         spec,
         "monitor",
-        wakes_on=assets.staged(spec.model),
+        wakes_on=assets.released(spec.model),
         cron=spec.monitoring.schedule,
         doc=__doc__,
         timeout=TIMEOUT,

@@ -67,6 +67,7 @@ SLOW = (
     "unit/simulator/",
     "unit/spec/test_infer",
     "unit/stages/infer",
+    "unit/stages/release/",
     "unit/stages/ingest/test_any_file.py",
     "unit/stages/ingest/test_bad_file_memory.py",
     "unit/stages/ingest/test_bad_zones.py",

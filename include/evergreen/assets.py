@@ -44,3 +44,17 @@ def candidate_registered(model: str) -> Asset:
 def staged(model: str) -> Asset:
     """A version proved itself in staging and answers there."""
     return Asset(f"{model}.staged")
+
+
+def release_waiting(model: str) -> Asset:
+    """Fires when a staged version, or a release that was begun, waits and no other event will wake
+    release for it.
+    """
+    trigger = RequestTrigger(model=model, stage="release")
+    watcher = AssetWatcher(name=f"{model}.releases", trigger=trigger)
+    return Asset(f"{model}.release_waiting", watchers=[watcher])
+
+
+def released(model: str) -> Asset:
+    """A version is the champion: it answers in production and kept its service levels there."""
+    return Asset(f"{model}.released")

@@ -263,7 +263,7 @@ class Candidate(Fact):
 
 @dataclass(frozen=True)
 class BuiltImage(Fact):
-    """What staging will run: an image by digest, or a directory with its digest (process)."""
+    """What a service runs: an image by digest, or a directory with its digest (process)."""
 
     model: str
     version: int
@@ -340,6 +340,64 @@ class Deployment(Fact):
     environment: Literal["staging", "production"]
     service: RunningService
     deployed_at: str
+
+
+# --- release ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Proposal(Fact):
+    """A version that is to be released, as the very image that staging verified.
+
+    `staged` is the deployment that was live in staging when release looked (None: none was), by
+    which its watcher knows what was looked at. `replaces` is what answers in production now; None
+    before the first release. `by_hand`: a person named the version; `reason` is theirs then, and
+    `asked_by` who that is. `owner` is the run that proposed it.
+    """
+
+    model: str
+    version: int
+    image: BuiltImage
+    staged: int | None
+    replaces: int | None
+    reason: str
+    by_hand: bool = False
+    asked_by: str = ""
+    owner: str = ""
+
+
+@dataclass(frozen=True)
+class Question(Fact):
+    """What a person is asked before a version is released: plain text above, Markdown below."""
+
+    subject: str
+    body: str
+
+
+@dataclass(frozen=True)
+class Answer(Fact):
+    """What came back. `person` is empty where the clock answered: by default, not by anybody."""
+
+    approves: bool
+    person: str = ""
+    person_id: str = ""
+    comment: str = ""
+    at: str = ""
+
+
+@dataclass(frozen=True)
+class Return(Fact):
+    """Production goes back: from `leaves` (None: nothing answers) to `version`, and why.
+
+    `asked_by` is the person who wants it, empty where the watch does; `owner` is the run.
+    """
+
+    model: str
+    version: int
+    leaves: int | None
+    reason: str
+    asked_by: str = ""
+    owner: str = ""
 
 
 # --- monitor ------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from airflow.sdk.bases.operatorlink import BaseOperatorLink
 from airflow.sdk.definitions.asset import BaseAsset
 from airflow.sdk.definitions.param import Param
 from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSkipException
 
 from include.evergreen import notify, settings
 from include.evergreen.airflow_lookup import load_settings
@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 
 RETRIES = 2
 RETRY_DELAY = dt.timedelta(seconds=5)  # SIGKILL bypasses the retry rule: the delay stays short
+LOOK_AGAIN_S = 5.0  # what waits for longer than a worker is held is looked at again after this
 TRAINING_POOL = "training"
 CONTAINER_POOL = "containers"
 
@@ -158,8 +159,12 @@ def task(*links: type[BaseOperatorLink], **arguments: Any) -> Callable[[Callable
     return decorate
 
 
-def resources(model: str) -> Resources:
-    """Inside a task: the model's spec as it stands now, and the adapters of this installation."""
+def resources(model: str, *, even_retired: bool = False) -> Resources:
+    """Inside a task: the model's spec as it stands now, and the adapters of this installation.
+
+    A task of a model that was retired is skipped here, whatever woke it.
+    """
+    from include.evergreen.stages.release.retired import why_retired
     from include.evergreen.stages.resources import Resources
 
     installation = load_settings()
@@ -173,7 +178,11 @@ def resources(model: str) -> Resources:
             f"No valid spec for model '{model}' in {installation.models_dir}. "
             "Put it back, or mend what the import error of spec_check.py names."
         )
-    return Resources(loaded.specs[model], installation, owner=owner())
+    found = Resources(loaded.specs[model], installation, owner=owner())
+    why = "" if even_retired else why_retired(found.ledger, model)
+    if why:
+        raise nothing_to_do(f"{model} is retired ({why}). {model}.retire takes that back: 'undo'.")
+    return found
 
 
 def installation(retention_days: float | None) -> Installation:
@@ -189,6 +198,11 @@ def installation(retention_days: float | None) -> Installation:
 def nothing_to_do(why: str) -> AirflowSkipException:
     """Raised when there is nothing to do: the task and what follows are skipped, no asset fires."""
     return AirflowSkipException(why)
+
+
+def look_again(after_s: float) -> AirflowRescheduleException:
+    """Raised when a task waits for time to pass: it gives its worker back, and runs again then."""
+    return AirflowRescheduleException(now() + dt.timedelta(seconds=after_s))
 
 
 def show(name: str, text: str) -> str:
@@ -215,6 +229,12 @@ def owner() -> str:
 def run_id() -> str:
     """Inside a task: the run it belongs to; it owns what the task claims in the ledger."""
     return str(get_current_context()["dag_run"].run_id)
+
+
+def person() -> str:
+    """Inside a task: who triggered the run by hand, by their name in Airflow; '' if nobody did."""
+    run = get_current_context()["dag_run"]
+    return str(getattr(run, "triggering_user_name", None) or "") if run_type() == "manual" else ""
 
 
 def run_type() -> str:

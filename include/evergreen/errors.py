@@ -74,6 +74,18 @@ class VerificationFailed(EvergreenError):
     """The candidate container did not prove itself; the earlier one still answers."""
 
 
+class NotApproved(EvergreenError):
+    """A version that somebody has to approve was not: production is as it was."""
+
+
+class ReleaseAborted(EvergreenError):
+    """A version's strategy ended with no: what answered before it answers every request."""
+
+
+class ReleaseRolledBack(EvergreenError):
+    """A version that had been released does not answer any more; the message says what does."""
+
+
 class NotInLake(EvergreenError, LookupError):
     """A table, a version of one or a part of a snapshot was asked for that the lake has not."""
 
@@ -100,6 +112,10 @@ class Unavailable(EvergreenError, ConnectionError):
     """A service we depend on does not answer now. A retry can help."""
 
     retryable = True
+
+
+class Unsupported(EvergreenError):
+    """What was asked cannot be had of this runtime at all; the caller does without, and says so."""
 
 
 class DriftReportFailed(EvergreenError):

@@ -17,8 +17,18 @@ _question: ContextVar[Callable[[], None] | None] = ContextVar("evergreen_lease",
 
 @contextmanager
 def fenced(question: Callable[[], None]) -> Iterator[None]:
-    """In this block (and this thread) `still_ours` asks `question`, which raises LeaseLost."""
-    token = _question.set(question)
+    """In this block (and this thread) `still_ours` asks `question`, which raises LeaseLost.
+
+    Inside of another such block it asks both.
+    """
+    outer = _question.get()
+
+    def both() -> None:
+        if outer is not None:
+            outer()
+        question()
+
+    token = _question.set(both)
     try:
         yield
     finally:

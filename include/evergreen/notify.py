@@ -32,6 +32,10 @@ MEANING = {
     "train": "No new challenger; the champion goes on serving. It can wait until morning.",
     "deploy": "The candidate was not staged; the earlier version still answers in staging. "
     "It can wait until morning.",
+    "release": "The new version is not in production, or was rolled back; the first line says what "
+    "answers. Get up only if it says that nothing does.",
+    "rollback": "Production was not rolled back; what answered before still does. Get up: "
+    "somebody wanted it back.",
     "maintain": "Some of what nobody needs was not cleared away; every model goes on serving. "
     "It can wait until morning.",
     "monitor": "Drift was not checked; the champion serves unwatched. Look within the day.",

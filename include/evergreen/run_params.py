@@ -42,6 +42,22 @@ class DeployParams(RunParams):
     version: int | None = Field(default=None, ge=1, le=2**53)
 
 
+class ReleaseParams(RunParams):
+    version: int | None = Field(default=None, ge=1, le=2**53)
+    reason: str = Field(default="", max_length=500)
+
+
+class RollbackParams(RunParams):
+    version: int | None = Field(default=None, ge=1, le=2**53)
+    reason: str = Field(default="", max_length=500)
+
+
+class RetireParams(RunParams):
+    confirm: str = Field(default="", max_length=63)
+    reason: str = Field(default="", max_length=500)
+    undo: bool = False
+
+
 class MonitorParams(RunParams):
     """The form of monitor: it has no field."""
 

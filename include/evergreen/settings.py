@@ -2,10 +2,10 @@
 
 Every value has an environment variable (`EVERGREEN_…`), and its default lies under one home
 folder, so that deleting the folder is a clean start. What carries a login (the ledger, MLflow,
-S3, the container engine, the webhook for alerts) may instead be an Airflow connection of the
-name given in `CONNECTIONS`, and some that carry none may stand in the Airflow variable
-`evergreen_settings`; inside a task `airflow_lookup.load_settings` merges the three. Nothing here is
-read while a DAG file is parsed.
+S3, the container engine, the webhook for alerts, the token that clients show) may instead be an
+Airflow connection of the name given in `CONNECTIONS`, and some that carry none may stand in the
+Airflow variable `evergreen_settings`; inside a task `airflow_lookup.load_settings` merges the
+three. Nothing here is read while a DAG file is parsed.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ CONNECTIONS = {
     "s3": "evergreen_s3",
     "docker_url": "evergreen_docker",
     "alert_webhook": "evergreen_alerts",
+    "serving_token": "evergreen_serving",
 }
 
 
@@ -40,6 +41,7 @@ ENVIRONMENT = {
     "s3": ("EVERGREEN_S3_ENDPOINT_URL", "EVERGREEN_S3_ACCESS_KEY"),
     "docker_url": ("EVERGREEN_DOCKER_URL", "DOCKER_HOST"),
     "alert_webhook": ("EVERGREEN_ALERT_WEBHOOK",),
+    "serving_token": ("EVERGREEN_SERVING_TOKEN",),
 }
 
 
@@ -77,6 +79,8 @@ class Settings:
     base_image: str = ""
     gateway_image: str = ""
     alert_webhook: str = field(default="", repr=False)
+    serving_token: str = field(default="", repr=False)
+    tls_certificate: str = ""
     s3: Mapping[str, str] = field(default_factory=dict, repr=False)
     data_roots: tuple[Path, ...] = ()
 
@@ -135,6 +139,8 @@ def load(
         base_image=env.get("EVERGREEN_BASE_IMAGE", ""),
         gateway_image=env.get("EVERGREEN_GATEWAY_IMAGE", ""),
         alert_webhook=env.get("EVERGREEN_ALERT_WEBHOOK", ""),
+        serving_token=env.get("EVERGREEN_SERVING_TOKEN", ""),
+        tls_certificate=env.get("EVERGREEN_TLS_CERTIFICATE", ""),
         s3={k: v for k in s3_keys if (v := env.get(f"EVERGREEN_S3_{k.upper()}", ""))},
         data_roots=tuple(roots),
     )
@@ -188,8 +194,9 @@ def from_connection(setting: str, connection: Connection) -> dict[str, Any]:
         }
         known = {key: str(value) for key, value in keys.items() if value}
         return {"s3": known} if known else {}
-    if setting == "alert_webhook" and connection.password:  # whole: Airflow encrypts and masks it
-        return {"alert_webhook": connection.password}
+    secret = connection.password  # whole: Airflow encrypts and masks it
+    if setting == "serving_token" or (setting == "alert_webhook" and secret):
+        return {setting: secret} if secret else {}
     if not connection.host and not connection.schema:
         return {}
     if setting == "mlflow_uri":

@@ -52,9 +52,21 @@ def _half_a_model(resources: Resources) -> None:
         path.write_bytes(path.read_bytes()[:-100])
 
 
-def _silent(resources: Resources) -> None:
-    live = resources.ledger.deployment(rides.MODEL, "staging")
+def _champion_of_nothing(resources: Resources) -> None:
+    _sql(
+        resources,
+        "UPDATE evergreen_deployments SET state = 'stopped' "
+        "WHERE state = 'live' AND environment = 'production'",
+    )
+
+
+def _silent(resources: Resources, environment: str = "staging") -> None:
+    live = resources.ledger.deployment(rides.MODEL, environment)
     resources.runtime.stop(live.service, grace_s=1)
+
+
+def _silent_champion(resources: Resources) -> None:
+    _silent(resources, "production")
 
 
 def _another_answers(resources: Resources) -> None:
@@ -63,7 +75,7 @@ def _another_answers(resources: Resources) -> None:
 
 def _orphan(resources: Resources) -> None:
     image = resources.ledger.image(rides.MODEL, 1, "process")
-    resources.runtime.start(order_for(resources, image))
+    resources.runtime.start(order_for(resources, image, "production"))
 
 
 def _claimed_for_ever(resources: Resources) -> None:
@@ -74,6 +86,15 @@ def _claimed_for_ever(resources: Resources) -> None:
 
 def _starting_for_ever(resources: Resources) -> None:
     resources.ledger.begin_deployment(rides.MODEL, 9, "staging", "evergreen-x", DAYS_AGO)
+
+
+def _warm_for_ever(resources: Resources) -> None:
+    """The newest deployment of v1 in production is the one that the second rollback left."""
+    _sql(
+        resources,
+        "UPDATE evergreen_deployments SET state = 'spare' WHERE id = (SELECT max(id) FROM "
+        "evergreen_deployments WHERE environment = 'production' AND version = 1)",
+    )
 
 
 def _run_for_ever(resources: Resources) -> None:
@@ -176,12 +197,23 @@ BREAKS: dict[str, tuple[str, Callable[[Resources], None], str]] = {
     "second version": ("one_version_a_key", _second_version, "has 2 versions"),
     "unknown version": ("one_version_a_key", _version_nobody_knows, "does not know it"),
     "alias elsewhere": ("aliases_load", _alias_elsewhere, "points at v1, and v2 is live"),
+    "champion of nothing": (
+        "aliases_load",
+        _champion_of_nothing,
+        "alias champion points at v2, and nothing is in production",
+    ),
     "half a model": ("aliases_load", _half_a_model, "alias champion"),
-    "silent": ("one_live_and_it_answers", _silent, "does not answer"),
+    "silent": ("one_live_and_it_answers", _silent, "is live in staging and does not answer"),
+    "silent champion": (
+        "one_live_and_it_answers",
+        _silent_champion,
+        "is live in production and does not answer",
+    ),
     "another answers": ("one_live_and_it_answers", _another_answers, "and v2 answers"),
     "orphan": ("no_service_but_the_live", _orphan, "is nobody's"),
     "claimed for ever": ("nothing_is_half_done", _claimed_for_ever, "claimed by the dead"),
     "starting for ever": ("nothing_is_half_done", _starting_for_ever, "'starting' since long"),
+    "warm for ever": ("nothing_is_half_done", _warm_for_ever, "'spare' since long"),
     "run for ever": ("nothing_is_half_done", _run_for_ever, "is running, and its training"),
     "answered otherwise": ("requests_are_answered_once", _answered_otherwise, "is registered"),
     "rows twice": ("rows_come_once", _rows_twice, "7 rows of table 'rows' are in it twice"),

@@ -17,6 +17,7 @@ import requests as http
 from include.evergreen.errors import EvergreenError
 from include.evergreen.policy.journal import contents
 from include.evergreen.stages.bundle import PARITY, load_predictor
+from include.evergreen.stages.deploy.settle import ALIASES
 from include.evergreen.stages.journal import collected
 from include.evergreen.stages.resources import Resources
 from tests.chaos import databases
@@ -109,9 +110,12 @@ def aliases_load(look: Look) -> Iterator[str]:
                 yield f"alias {alias} (v{version}) predicts otherwise than when it was made"
     live = dict(look.ledger("SELECT environment, version FROM evergreen_deployments "
                             "WHERE state = 'live'"))  # fmt: skip
-    for alias in ("champion", "staging"):
-        if live and aliases.get(alias) != live.get("staging"):
-            yield f"alias {alias} points at v{aliases.get(alias)}, and v{live['staging']} is live"
+    for environment, alias in ALIASES.items():
+        version = live.get(environment)
+        if version is not None and aliases.get(alias) != version:
+            yield f"alias {alias} points at v{aliases.get(alias)}, and v{version} is live"
+    if "champion" in aliases and "production" not in live:
+        yield f"alias champion points at v{aliases['champion']}, and nothing is in production"
 
 
 def one_live_and_it_answers(look: Look) -> Iterator[str]:
@@ -134,11 +138,12 @@ def one_live_and_it_answers(look: Look) -> Iterator[str]:
 
 
 def no_service_but_the_live(look: Look) -> Iterator[str]:
-    """Nothing serves but what is live."""
+    """Nothing serves but what is live, and the spare of a release that is being watched."""
     resources = look.resources
-    live = resources.ledger.deployment(resources.model, "staging")
+    wanted = resources.ledger.deployments(resources.model, ["live", "spare"])
+    names = {record.service_name for record in wanted}
     for service in resources.runtime.find(resources.model):
-        if live is None or service.name != live.service.name:
+        if service.name not in names:
             yield f"{service.name} ({resources.runtime.state(service)}) is nobody's"
 
 
@@ -156,7 +161,7 @@ def nothing_is_half_done(look: Look) -> Iterator[str]:
             yield f"ticket {number} of study {study[:12]} is held by a dead worker"
     for number, version, state, begun in look.ledger(
         "SELECT id, version, state, begun_at FROM evergreen_deployments "
-        "WHERE state IN ('starting', 'stopping')"
+        "WHERE state IN ('starting', 'spare', 'stopping')"
     ):
         if look.is_over(_moment(begun)):
             yield f"deployment {number} of v{version} is '{state}' since long"

@@ -21,11 +21,21 @@ def resources() -> Resources:
 
 def settle(shift_s: float) -> dict[str, Any]:
     """Start again what the ledger says is live."""
-    from include.evergreen.stages.deploy.settle import settle_deployments
+    from include.evergreen.stages.deploy.settle import ALIASES, settle_deployments
 
     tasks.put_clock_ahead(shift_s)
-    settle_deployments(resources(), now=dt.datetime.now(dt.UTC) + dt.timedelta(seconds=shift_s))
+    now = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=shift_s)
+    for environment in ALIASES:
+        settle_deployments(resources(), environment, now=now)
     return {"state": "success"}
+
+
+def why_release(shift_s: float) -> dict[str, Any]:
+    """Why the watcher of the ledger wakes release; empty if it does not."""
+    from include.evergreen.stages.release.waiting import unseen
+
+    now = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=shift_s)
+    return {"state": "success", "value": unseen(resources().ledger, rides.MODEL, now)[0]}
 
 
 def remove_services() -> dict[str, Any]:

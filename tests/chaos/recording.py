@@ -1,8 +1,8 @@
 """One undisturbed loop, kept task by task: where it can be put back to, and what it came to.
 
-Birth of v1, drift in what it serves, rows of a changed world with broken ones and a file that is
-none, retrain to v2, a challenger that loses, and `maintain` two months later. Every failpoint that
-a task passes is noted.
+Birth of v1 and its release, drift in what it serves, rows of a changed world with broken ones and a
+file that is none, retrain to v2 and its release, back to v1 by hand and forth to v2 again, a
+challenger that loses, and `maintain` two months later. Every failpoint that a task passes is noted.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ GRACE_S = 25 * 3600.0
 UPKEEP_S = 60 * 24 * 3600.0
 #: The state after the loop.
 END = "end"
-DAGS = ("ingest", "train", "deploy", "monitor")
+DAGS = ("ingest", "train", "deploy", "release", "monitor")
 
 
 class Unsound(AssertionError):
@@ -56,7 +56,7 @@ class Step:
         ended: dict[str, Ended] = {
             name: self.run.ended[name] for name in names[: names.index(task)]
         }
-        return Run(self.dag, self.run.run_id, self.run.shift_s, ended)
+        return Run(self.dag, self.run.run_id, self.run.shift_s, self.run.params, ended)
 
 
 class Recording:
@@ -77,6 +77,8 @@ class Recording:
         self._dags("drift", "monitor")
         rides.land(world.home, 1, broken_rows=5, garbage=True)
         self._dags("v2", *DAGS)
+        self._dags("back", "rollback", params={"version": None, "reason": "v2 answers strangely"})
+        self._dags("forth", "rollback", params={"version": 2, "reason": "it was the weather"})
         rides.land(world.home, 2)
         self._dags("lost", "ingest", "train", "monitor")
         self._dags("upkeep", "maintain", shift_s=UPKEEP_S)
@@ -91,9 +93,11 @@ class Recording:
         """Every failpoint that the loop passes."""
         return {point for step in self.steps for task in step.tasks for point in task.passed}
 
-    def _dags(self, part: str, *dags: str, shift_s: float = 0.0) -> None:
+    def _dags(
+        self, part: str, *dags: str, shift_s: float = 0.0, params: dict[str, Any] | None = None
+    ) -> None:
         for dag in dags:
-            step = Step(f"{part}/{dag}", self.world.new_run(dag, shift_s))
+            step = Step(f"{part}/{dag}", self.world.new_run(dag, shift_s, params))
             step.live = self.world.live() is not None
             for number, described in enumerate(self.world.plan(dag)):
                 self._task(step, number, described["task"])

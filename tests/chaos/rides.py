@@ -43,6 +43,7 @@ SPEC: dict[str, Any] = {
             "load_seconds": 0.05,
             "connections": 1,
         },
+        "watch": {"seconds": 0.2},
     },
     "monitoring": {"min_rows": 30, "schedule": None},
 }

@@ -33,18 +33,26 @@ class Served:
         return found
 
     def live(self) -> dict[str, Any] | None:
-        """The service that the ledger says is live, and its version."""
+        """The service that the ledger says is live, and its version: in production, where clients
+        ask; in staging before anything was released.
+        """
+        found = self.all_live()
+        return found[0] if found else None
+
+    def all_live(self) -> list[dict[str, Any]]:
+        """What is live in each environment, production first."""
         ledger = self.home / "ledger.db"
         if not ledger.exists():
-            return None
+            return []
         with contextlib.closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as database:
             try:
-                row = database.execute(
-                    "SELECT version, service FROM evergreen_deployments WHERE state = 'live'"
-                ).fetchone()
+                rows = database.execute(
+                    "SELECT version, service FROM evergreen_deployments WHERE state = 'live' "
+                    "ORDER BY environment"
+                ).fetchall()
             except sqlite3.OperationalError:
-                return None
-        return None if row is None else {"version": row[0], **json.loads(row[1])}
+                return []
+        return [{"version": version, **json.loads(service)} for version, service in rows]
 
     def answers(self, live: dict[str, Any]) -> bool:
         with contextlib.suppress(requests.RequestException):
@@ -54,8 +62,8 @@ class Served:
     def wait_for_answer(self, timeout_s: float = 60) -> None:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
-            live = self.live()
-            if live is not None and self.answers(live):
+            live = self.all_live()
+            if live and all(map(self.answers, live)):
                 return
             time.sleep(0.05)
         raise TaskDied(f"Nothing answers after {timeout_s} s.")

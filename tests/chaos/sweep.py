@@ -21,7 +21,13 @@ Moment = Literal["before", "after"]
 MOMENTS: tuple[Moment, ...] = ("before", "after")
 #: What every task does first, and what changes something the very first time only.
 ONCE = {"ledger.migrate", "registry.experiment", "studies.acquire"}
-CANDIDATE, AFTER_CANDIDATE = "start_and_verify", "promote_to_staging"
+#: A task that finds a candidate running -> the one that starts it.
+CANDIDATES = {
+    "promote_to_staging": "start_and_verify",
+    "shift_traffic": "start_in_production",
+}
+#: Who rolls back looks whether it came about: one that died is tried again, and by nobody else.
+BY_HAND = "rollback"
 #: When a later run starts: every lease of the dead has ended by then.
 LATER_S = 3 * 3600.0
 
@@ -83,7 +89,14 @@ def cases(recording: Recording, seed: int = 0) -> list[Case]:
     order = {step.name: number for number, step in enumerate(recording.steps)}
     found.sort(key=lambda case: order[case[0].name])
     return [
-        Case(step.name, task, point, moment, hit, MODES[(n // 2 + n + seed) % 2])
+        Case(
+            step.name,
+            task,
+            point,
+            moment,
+            hit,
+            "retry" if step.dag == BY_HAND else MODES[(n // 2 + n + seed) % 2],
+        )
         for n, (step, task, point, moment, hit) in enumerate(found)
     ]
 
@@ -109,12 +122,13 @@ def run_case(recording: Recording, case: Case) -> Verdict:
 def _put_back(recording: Recording, step: Step, record: TaskRecord) -> Run:
     """The world as it was before a task. A candidate that ran then is started and verified anew."""
     world = recording.world
-    if record.task != AFTER_CANDIDATE:
+    candidate = CANDIDATES.get(record.task)
+    if candidate is None:
         world.put_back(record.kept)
         return step.before(record.task)
-    world.put_back(next(r.kept for r in step.tasks if r.task == CANDIDATE))
-    run = step.before(CANDIDATE)
-    world.must(run, CANDIDATE)
+    world.put_back(next(r.kept for r in step.tasks if r.task == candidate))
+    run = step.before(candidate)
+    world.must(run, candidate)
     return run
 
 
@@ -142,7 +156,9 @@ def _die_and_go_on(recording: Recording, step: Step, run: Run, verdict: Verdict)
 
 
 def _events(world: World, step: Step, fired: set[str], shift_s: float) -> list[str]:
-    """An event that the undisturbed run sent comes at the latest from the next monitor run."""
+    """An event that the undisturbed run sent comes at the latest from the next monitor run, or
+    need not come: what watches over the ledger wakes release, and monitor has its cron.
+    """
     outlets = {t["task"]: set(t["outlets"]) for t in world.plan(step.dag)}
     wanted = _outlets(outlets, step.run)
     missing = wanted - {name for task in fired for name in outlets[task]}
@@ -150,15 +166,14 @@ def _events(world: World, step: Step, fired: set[str], shift_s: float) -> list[s
         return []
     watched = world.run_dag("monitor", shift_s=shift_s)
     late = _outlets({t["task"]: set(t["outlets"]) for t in world.plan("monitor")}, watched)
-    woken = {
-        "data_ingested": "retrain_requested",  # either wakes train
-        "staged": "staged",
-    }
+    woken = {"data_ingested": "retrain_requested"}  # either wakes train
+    kinds = {kind(other) for other in late} | {"released"}
+    if world.server.call("tests.chaos.inside:why_release", shift_s=shift_s + LATER_S).value:
+        kinds.add("staged")
     return [
-        f"nothing tells of {name}, neither the run nor the next look of monitor"
+        f"nothing tells of {name}, neither the run nor the next look of monitor, or at the ledger"
         for name in missing
-        if not any(woken.get(kind(name), kind(name)) == kind(other) for other in late)
-        and kind(name) != "staged"  # wakes only monitor, which has its cron
+        if woken.get(kind(name), kind(name)) not in kinds
     ]
 
 

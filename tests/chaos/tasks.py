@@ -14,7 +14,7 @@ from typing import Any
 
 from airflow.sdk.definitions._internal.abstractoperator import AbstractOperator
 from airflow.sdk.definitions.xcom_arg import XComArg
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSkipException
 
 from include.evergreen import dag_kit as kit
 from include.evergreen import settings
@@ -61,7 +61,13 @@ def _source(value: Any) -> dict[str, Any]:
 
 
 def run_task(
-    dag_file: str, task: str, args: list[Any], kwargs: dict[str, Any], run_id: str, shift_s: float
+    dag_file: str,
+    task: str,
+    args: list[Any],
+    kwargs: dict[str, Any],
+    run_id: str,
+    shift_s: float,
+    params: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Call the body of a task; how it ended, as JSON.
 
@@ -72,25 +78,27 @@ def run_task(
         kwargs: by name.
         run_id: of the run that the task belongs to.
         shift_s: how far the clock is ahead.
+        params: the form of a run by hand; left out: nobody filled one in.
     """
     body = getattr(importlib.import_module(f"dags.{dag_file}"), task).function
-    _put_context_in_place(dag_file, run_id)
+    _put_context_in_place(dag_file, run_id, params or {})
     put_clock_ahead(shift_s)
     try:
         return {"state": "success", "value": body(*args, **kwargs)}
     except AirflowSkipException as skip:
         return {"state": "skipped", "error": str(skip)}
+    except AirflowRescheduleException:
+        return {"state": "up_for_reschedule"}
     except Exception as error:  # noqa: BLE001 - Airflow's part
         traceback.print_exc()
         return {"state": "failed", "error": f"{type(error).__name__}: {error}"}
 
 
-def _put_context_in_place(dag_file: str, run_id: str) -> None:
+def _put_context_in_place(dag_file: str, run_id: str, params: dict[str, Any]) -> None:
+    run_type = "manual" if params else "asset_triggered"
     context = {
-        "dag_run": SimpleNamespace(
-            dag_id=f"chaos.{dag_file}", run_id=run_id, run_type="asset_triggered"
-        ),
-        "params": {},
+        "dag_run": SimpleNamespace(dag_id=f"chaos.{dag_file}", run_id=run_id, run_type=run_type),
+        "params": params,
         "ti": SimpleNamespace(xcom_push=lambda **_: None),
     }
     kit.get_current_context = lambda: context

@@ -10,6 +10,7 @@ import contextlib
 import json
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,15 +24,18 @@ from tests.chaos.mlflow_server import MlflowServer
 from tests.chaos.served import Served, TaskDied, end
 
 LANDING = "landing"
+#: How often a task that waits for time to pass is looked at again.
+_LOOK_AGAIN_S = 0.5
 
 
 @dataclass
 class Run:
-    """One run of a DAG: what its tasks ended as."""
+    """One run of a DAG: what its tasks ended as, and the form of one by hand."""
 
     dag: str
     run_id: str
     shift_s: float = 0.0
+    params: dict[str, Any] = field(default_factory=dict)
     ended: dict[str, Ended] = field(default_factory=dict)
 
     @property
@@ -86,9 +90,9 @@ class World(Served):
             self._plans[dag] = ended.value
         return self._plans[dag]
 
-    def new_run(self, dag: str, shift_s: float = 0.0) -> Run:
+    def new_run(self, dag: str, shift_s: float = 0.0, params: dict[str, Any] | None = None) -> Run:
         self._runs += 1
-        return Run(dag, f"run-{self._runs}", shift_s)
+        return Run(dag, f"run-{self._runs}", shift_s, params or {})
 
     def run_task(self, run: Run, task: str, **environment: str) -> Ended:
         """One try of a task in a process of its own. A task that is skipped over is `skipped`."""
@@ -101,21 +105,29 @@ class World(Served):
             return self._end(run, task, Ended("skipped", error="upstream was skipped"))
         values = []
         for mapped in self._mapped(described):
-            ended = self.server.call(
-                "tests.chaos.tasks:run_task",
-                environment=environment,
+            ended = self._try(
+                environment,
                 dag_file=run.dag,
                 task=task,
                 args=[self._value(run, source) for source in described["args"]],
                 kwargs={k: self._value(run, s) for k, s in described["kwargs"].items()} | mapped,
                 run_id=run.run_id,
                 shift_s=run.shift_s,
+                params=run.params,
             )
             values.append(ended.value)
             if ended.state != "success":
                 return self._end(run, task, ended)
         value = values if described["mapped"] else values[0]
         return self._end(run, task, Ended("success", value))
+
+    def _try(self, environment: dict[str, str], **what: Any) -> Ended:
+        """One try of a task; one that waits for time to pass is looked at again and again."""
+        while True:
+            ended = self.server.call("tests.chaos.tasks:run_task", environment=environment, **what)
+            if ended.state != "up_for_reschedule":
+                return ended
+            time.sleep(_LOOK_AGAIN_S)
 
     def run_dag(self, dag: str, *, shift_s: float = 0.0) -> Run:
         """A run whose tasks all end well.
@@ -197,8 +209,7 @@ class World(Served):
         for process in self.services():
             if process.pid not in known:
                 end(process)
-        live = self.live()
-        if live is not None and not self.answers(live):
+        if not all(map(self.answers, self.all_live())):
             ended = self.server.call("tests.chaos.inside:settle", shift_s=shift_s)
             if ended.state != "success":
                 raise TaskDied(ended.error)

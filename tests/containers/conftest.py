@@ -27,6 +27,7 @@ from include.evergreen.contracts import (
     Candidate,
     Deployment,
     Judgement,
+    Proposal,
     Snapshot,
     TrialBudget,
     Verification,
@@ -36,7 +37,16 @@ from include.evergreen.model_code.features import categorical_indices, transform
 from include.evergreen.model_code.plan import make_plan
 from include.evergreen.spec import ModelSpec
 from include.evergreen.stages import bundle as bundles
+from include.evergreen.stages.clock import utc_now
 from include.evergreen.stages.deploy import build, promote, verify
+from include.evergreen.stages.release import (
+    approval,
+    propose,
+    rollback,
+    start,
+    strategies,
+    watch,
+)
 from include.evergreen.stages.resources import Resources
 from include.evergreen.stages.training.register import raw_columns
 
@@ -65,6 +75,7 @@ SPEC: dict[str, Any] = {
             "p99_ms": 2000,
             "min_requests_per_s": 5,
         },
+        "watch": {"seconds": 0.5},
     },
 }
 
@@ -149,14 +160,14 @@ class House:
     resources: Resources
     folder: Path
     built: list[BuiltImage] = field(default_factory=list)
-    clock: dt.datetime = field(default_factory=lambda: dt.datetime(2026, 11, 1, tzinfo=dt.UTC))
+    clock: dt.datetime = field(default_factory=utc_now)
 
     @property
     def runtime(self) -> Runtime:
         return self.resources.runtime
 
     def now(self) -> dt.datetime:
-        self.clock += dt.timedelta(seconds=1)
+        self.clock = max(utc_now(), self.clock + dt.timedelta(microseconds=1))
         return self.clock
 
     def register(self, seed: int) -> Candidate:
@@ -166,7 +177,7 @@ class House:
         bundle = self.folder / f"training-{seed}" / "bundle"
         digest = write_bundle(bundle, self.resources.spec, seed, key)
         ledger.open_training(snapshot(model, key), "test", self.now())
-        live = ledger.deployment(model, "staging")
+        live = ledger.deployment(model, "production")
         word = Judgement("won", "the test says so", champion_version=live.version if live else None)
         ledger.record_judgement(key, word, self.now())
         run = self.resources.registry.start_run(model, key, f"training {seed}")
@@ -202,6 +213,51 @@ class House:
         chosen = self.choose()
         assert chosen is not None
         return self.promote(self.verify(self.build(chosen)))
+
+    def propose(self, version: int | None = None) -> Proposal | None:
+        return propose.choose_version(self.resources, version, "the test says so", now=self.now())
+
+    def start(self, proposal: Proposal) -> Verification:
+        return start.start_in_production(self.resources, proposal, now=self.now())
+
+    def shift(self, proposal: Proposal, proven: Verification) -> Deployment:
+        deployed = strategies.shift_traffic(self.resources, proposal, proven, clock=utc_now)
+        assert deployed is not None
+        return deployed
+
+    def watch(self, proposal: Proposal) -> Deployment:
+        watched = watch.watch_release(self.resources, proposal)
+        assert watched is not None
+        return watched
+
+    def switch(self, version: int | None = None) -> Proposal:
+        """What is staged answers in production, and its watch is still to come."""
+        proposal = self.propose(version)
+        assert proposal is not None
+        assert approval.approve(self.resources, proposal, now=self.now())
+        self.shift(proposal, self.start(proposal))
+        return proposal
+
+    def release(self, seed: int) -> Deployment:
+        """A new version all the way to the champion."""
+        self.deploy(seed)
+        return self.watch(self.switch())
+
+    def roll_back(self, version: int | None = None, reason: str = "by the test") -> Deployment:
+        wanted = rollback.choose_return(self.resources, version, reason)
+        return rollback.put_back(self.resources, wanted)
+
+    def live(self, environment: str = "production") -> int | None:
+        found = self.resources.ledger.deployment(self.resources.model, environment)
+        return found.version if found else None
+
+    def champion(self) -> int | None:
+        return self.resources.registry.version_of(self.resources.model, "champion")
+
+    def states(self, environment: str = "production") -> list[tuple[int, str]]:
+        """Version and state of each deployment there, the oldest first."""
+        found = self.resources.ledger.deployments(self.resources.model, environment=environment)
+        return [(record.version, record.state) for record in reversed(found)]
 
     def with_spec(self, **deployment: Any) -> House:
         """The same installation after its spec was edited."""

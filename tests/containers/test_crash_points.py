@@ -72,4 +72,4 @@ def test_a_deploy_that_dies_at_every_effect_loses_nothing(installation_on_engine
     looked = opened.server.call("tests.chaos.inside:look", shift_s=LATER_S, grace_s=GRACE_S)
     assert looked.value["violations"] == []
     assert opened.live()["version"] == 2
-    assert looked.value["facts"]["aliases"] == [["challenger", 2], ["champion", 2], ["staging", 2]]
+    assert looked.value["facts"]["aliases"] == [["challenger", 2], ["staging", 2]]

@@ -49,7 +49,7 @@ def test_a_candidate_is_proven_promoted_and_replaced_by_the_next(house: Any) -> 
     assert house.runtime.state(first.service) == "gone", "the earlier one was stopped and removed"
     registry = house.resources.registry
     assert registry.version_of("rides", "staging") == 2
-    assert registry.version_of("rides", "champion") == 2
+    assert registry.version_of("rides", "champion") is None, "only a release makes a champion"
     states = {r.version: r.state for r in house.resources.ledger.deployments("rides")}
     assert states == {1: "stopped", 2: "live"}
     (record,) = house.resources.ledger.deployments("rides", ["live"])
@@ -90,7 +90,7 @@ def test_a_failed_check_names_itself_and_leaves_the_earlier_one_answering(house:
     assert [s.name for s in house.runtime.find("rides")] == [first.service.name]
     assert ask(first.service.endpoint).headers["X-Model-Version"] == "1"
     assert live_version(house) == 1
-    assert house.resources.registry.version_of("rides", "champion") == 1
+    assert house.resources.registry.version_of("rides", "staging") == 1
     assert house.choose() is None, "a version that failed is not tried again by itself"
     assert house.choose(2) == second, "but by hand"
     (failed,) = house.resources.ledger.deployments("rides", ["failed"])
@@ -217,10 +217,9 @@ def test_a_crash_between_ledger_and_aliases_is_settled_by_the_next_run(
         with pytest.raises(Unavailable):
             house.promote(proven)
     registry = house.resources.registry
-    assert (live_version(house), registry.version_of("rides", "champion")) == (2, 1)
+    assert (live_version(house), registry.version_of("rides", "staging")) == (2, 1)
     assert house.runtime.state(first.service) == "running"
     assert house.choose() is None
-    assert registry.version_of("rides", "champion") == 2
     assert registry.version_of("rides", "staging") == 2
     assert house.runtime.state(first.service) == "gone"
     assert house.promote(proven).service == proven.service, "promoting again is a no-op"
@@ -256,9 +255,9 @@ def test_a_registry_that_is_away_does_not_keep_clients_from_the_live_version(
     live = house.resources.ledger.deployment("rides", "staging")
     assert live.version == 2
     assert ask(live.service.endpoint).headers["X-Model-Version"] == "2"
-    assert house.resources.registry.version_of("rides", "champion") == 1
+    assert house.resources.registry.version_of("rides", "staging") == 1
     house.promote(proven)
-    assert house.resources.registry.version_of("rides", "champion") == 2
+    assert house.resources.registry.version_of("rides", "staging") == 2
 
 
 def test_promoting_what_a_later_one_replaced_is_refused(house: Any) -> None:
@@ -284,7 +283,7 @@ def test_a_live_service_that_stopped_is_started_again_at_its_address(house: Any)
     deployed = house.deploy(1)
     house.runtime.stop(deployed.service, grace_s=5)
     assert house.runtime.state(deployed.service) == "stopped"
-    settle_deployments(house.resources, now=house.now())
+    settle_deployments(house.resources, "staging", now=house.now())
     again = house.resources.ledger.deployment("rides", "staging")
     assert again.service.endpoint == deployed.service.endpoint, "the port outlives a restart"
     assert house.runtime.state(again.service) == "running"
@@ -327,5 +326,5 @@ def test_a_version_whose_alias_was_deleted_from_the_registry_does_not_stop_the_n
     house.deploy(1)
     house.resources.registry._client.delete_model_version("rides", "1")
     second = house.deploy(2)
-    assert house.resources.registry.version_of("rides", "champion") == 2
+    assert house.resources.registry.version_of("rides", "staging") == 2
     assert second.version == 2

@@ -59,7 +59,7 @@ def test_stray_containers_images_and_networks_go_and_the_live_one_answers_on(
     assert len(standing) == 2
     first = house.built[0]
 
-    orphan = runtime.start(order_for(house.resources, first))
+    orphan = runtime.start(order_for(house.resources, first, "staging"))
     ledger, then = house.resources.ledger, dt.datetime.now(dt.UTC) - dt.timedelta(days=9)
     number = ledger.begin_deployment("rides", 1, "staging", orphan.name, then)
     ledger.finish_deployment(number, "failed", "its start was interrupted", (), then)
@@ -132,7 +132,7 @@ def test_a_gateway_that_was_removed_is_found_missing_and_made_again(house: Any) 
 @pytest.mark.parametrize("house", ["docker"], indirect=True)
 def test_a_gateway_with_nobody_behind_it_goes_with_its_networks(house: Any) -> None:
     image = house.build(house.register(1))
-    candidate = house.runtime.start(order_for(house.resources, image))
+    candidate = house.runtime.start(order_for(house.resources, image, "staging"))
     house.runtime.remove(candidate, grace_s=1)
     networks = set(house.runtime.networks())
     done = named(maintain(keeper(house), dry_run=False), "network")

@@ -10,9 +10,11 @@ from airflow.sdk import DAG
 from airflow.sdk.module_loading import import_string
 from airflow.serialization.serialized_objects import DagSerialization
 
+from tests.dags.conftest import SPEC
+
 #: One DAG for all models together.
 OF_ALL = {"maintain"}
-STAGES = {"ingest", "train", "deploy", "monitor"}
+STAGES = {"ingest", "train", "deploy", "release", "rollback", "retire", "monitor"}
 
 
 @pytest.fixture
@@ -57,7 +59,7 @@ def test_every_param_has_a_title_a_description_and_a_type(bag: DagBag) -> None:
             assert dag.params.get_param(name).description.endswith("."), name
             assert schema["type"], name
             seen += 1
-    assert seen == 2 * (1 + 4 + 1) + 3
+    assert seen == 2 * (1 + 4 + 1 + 2 + 2 + 3) + 3
 
 
 def test_task_ids_are_verb_phrases(bag: DagBag) -> None:
@@ -105,7 +107,7 @@ def test_every_watcher_can_be_imported_by_a_triggerer(bag: DagBag) -> None:
                 assert trigger.serialize() == (classpath, arguments)
                 json.dumps(arguments)
                 found += 1
-    assert found == 4
+    assert found == 6
 
 
 def test_a_file_that_runs_inside_a_task_builds_only_that_task_s_dag(
@@ -141,3 +143,26 @@ def test_nothing_waits_for_a_model_card_and_a_lost_challenger_has_one(bag: DagBa
     assert "register_candidate" in card.upstream_task_ids, "it takes no slot before a registration"
     assert card.trigger_rule == "none_failed_min_one_success"
     assert tasks["register_candidate"].outlets, "what wakes deploy is sent before there is a card"
+
+
+def test_a_release_waits_for_a_person_only_where_the_spec_asks_for_one(
+    write_models, project_root: Path
+) -> None:
+    asks = SPEC + (
+        "deployment:\n  approval: required\n  approval_rules: {{users: [ada], timeout_s: 3600}}\n"
+    )
+    write_models("alpha", beta=asks.format(name="beta"))
+    dags = DagBag(dag_folder=project_root / "dags" / "release.py").dags
+    by_itself, asked = dags["alpha.release"], dags["beta.release"]
+    assert "approve_release" in by_itself.task_ids
+    assert "ask_person" not in by_itself.task_ids
+    assert "approve_release" not in asked.task_ids, "nothing but a person lets it through"
+    ask = asked.get_task("ask_person")
+    assert (ask.options, ask.defaults) == (["Approve", "Reject"], ["Reject"])
+    assert ask.assigned_users == [{"id": "ada", "name": "ada"}]
+    assert ask.response_timeout.total_seconds() == 3600
+    assert list(ask.params) == ["comment"]
+    assert ask.upstream_task_ids == {"choose_version", "gather_evidence"}
+    assert "record_answer" in asked.get_task("start_in_production").upstream_task_ids
+    assert asked.get_task("record_answer").upstream_task_ids == {"choose_version", "ask_person"}
+    assert asked.dagrun_timeout > by_itself.dagrun_timeout, "it waits for as long as is asked"

@@ -76,26 +76,37 @@ class Stack:
 
     def wait_staged(self, model: str, version: int, seconds: float) -> Deployment:
         """The deployment of that version in staging, once it is live."""
+        return self._wait_live(model, version, "staging", seconds)
 
+    def wait_released(self, model: str, version: int, seconds: float) -> Deployment:
+        """The deployment of that version in production, once it is live and its watch is over."""
+        live = self._wait_live(model, version, "production", seconds)
+        self.wait_settled(model)
+        return live
+
+    def _wait_live(self, model: str, version: int, where: str, seconds: float) -> Deployment:
         def look() -> Deployment | None:
-            live = self.ledger.deployment(model, "staging")
+            live = self.ledger.deployment(model, where)
             return live if live and live.version == version else None
 
         try:
-            return wait_for(f"{model} version {version} in staging", look, seconds)
+            return wait_for(f"{model} version {version} in {where}", look, seconds)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.story(model)}") from error
 
     def wait_settled(self, model: str) -> None:
-        """Until no run of deploy goes on: the ledger says live first, then the aliases move, and
-        what was live before stops.
+        """Until no run of deploy or release goes on: the ledger says live first, then the aliases
+        move, and what was live before stops.
         """
 
         def look() -> bool:
-            runs = self.airflow.runs(f"{model}.deploy", "2026-01-01T00:00:00Z", limit=100)
-            return all(run.is_over for run in runs)
+            return all(
+                run.is_over
+                for stage in ("deploy", "release")
+                for run in self.airflow.runs(f"{model}.{stage}", "2026-01-01T00:00:00Z", limit=100)
+            )
 
-        wait_for(f"the end of {model}.deploy", look, seconds=120)
+        wait_for(f"the end of deploy and release of {model}", look, seconds=120)
 
     def story(self, model: str) -> str:
         """What the ledger says happened, for the message of a failed test."""

@@ -1,4 +1,4 @@
-"""The loop on the bike-sharing months: born, deployed, gone stale, replaced, on a real Airflow."""
+"""The loop on the bike-sharing months: born, released, gone stale, replaced, on a real Airflow."""
 
 import datetime as dt
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 import requests
 
 from include.evergreen.adapters.runtime import runtime_of
+from include.evergreen.policy.journal import contents
 from tests.end_to_end import bike
 from tests.end_to_end.conftest import Stack
 from tests.end_to_end.waiting import wait_for
@@ -31,6 +32,7 @@ def test_the_loop_closes(stack: Stack, shared_data: Path | None) -> None:
         MODEL,
         training={"budget": {"trials": 8, "seconds": 25, "workers": 2}},
         monitoring={"schedule": None},
+        deployment={"watch": {"seconds": 3}},
     )
     stack.command("up")
     landing = stack.home / "landing" / MODEL
@@ -38,8 +40,10 @@ def test_the_loop_closes(stack: Stack, shared_data: Path | None) -> None:
     # Winter and spring land as separate files; one run takes all of them, one training answers.
     for month in (1, 2, 3):
         bike.drop(bike.month(shared_data, 2011, month), landing, f"2011-{month:02}.csv")
-    first = stack.wait_staged(MODEL, 1, seconds=400)
-    stack.wait_settled(MODEL)
+    tried = stack.wait_staged(MODEL, 1, seconds=400)
+    first = stack.wait_released(MODEL, 1, seconds=120)
+    assert first.service.endpoint != tried.service.endpoint
+    assert first.service.image_digest == tried.service.image_digest, "what staging had verified"
     assert stack.resources(MODEL).registry.version_of(MODEL, "champion") == 1
 
     summer = bike.hours(shared_data, dt.date(2011, 6, 1), dt.date(2011, 8, 1))
@@ -64,8 +68,8 @@ def test_the_loop_closes(stack: Stack, shared_data: Path | None) -> None:
         seconds=90,
     )
     stack.airflow.trigger(f"{MODEL}.monitor", {}, "the test plays the person on duty")
-    second = stack.wait_staged(MODEL, 2, seconds=400)
-    stack.wait_settled(MODEL)
+    stack.wait_staged(MODEL, 2, seconds=400)
+    second = stack.wait_released(MODEL, 2, seconds=120)
 
     registry = stack.resources(MODEL).registry
     assert registry.version_of(MODEL, "champion") == 2
@@ -73,12 +77,21 @@ def test_the_loop_closes(stack: Stack, shared_data: Path | None) -> None:
     [drift, *_] = stack.ledger.drift_reports(MODEL, 5)
     assert drift.verdict.verdict == "drift"
     assert "temp" in drift.verdict.drifted_columns
-    assert predict(second.service.endpoint, requests_of(summer.head(3), stack)).status_code == 200
+    answer = predict(second.service.endpoint, requests_of(summer.head(3), stack))
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["X-Model-Version"] == "2"
 
-    # The earlier service is gone, and nothing was trained twice.
-    runtime = runtime_of(first.service, stack.settings)
-    assert runtime.state(first.service) == "gone"
-    assert {record.version for record in stack.ledger.deployments(MODEL, ["live"])} == {2}
+    # The earlier services are gone, the spare too, and nothing was trained twice.
+    for earlier in (tried, first):
+        runtime = runtime_of(earlier.service, stack.settings)
+        assert runtime.state(earlier.service) == "gone", earlier.environment
+    live = stack.ledger.deployments(MODEL, ["live", "spare"])
+    assert {(record.environment, record.version) for record in live} == {
+        ("staging", 2),
+        ("production", 2),
+    }
+    told = [contents(entry.document) for entry in stack.ledger.journal(MODEL)]
+    assert [said["to_version"] for said in told if said["kind"] == "released"] == [1, 2]
     assert registry.version_of(MODEL, "challenger") == 2
 
 

@@ -28,7 +28,7 @@ def half_hours(shared_data: Path | None, days: int) -> pl.DataFrame:
         return pl.read_csv(file.read()).head(days * 48)
 
 
-def test_a_file_on_s3_becomes_a_staged_model_though_the_scheduler_is_killed(
+def test_a_file_on_s3_becomes_the_champion_though_the_scheduler_is_killed(
     stack: Stack, shared_data: Path | None
 ) -> None:
     with s3_server() as endpoint:
@@ -40,6 +40,7 @@ def test_a_file_on_s3_becomes_a_staged_model_though_the_scheduler_is_killed(
             data={"landing": f"s3://{BUCKET}/incoming/"},
             training={"budget": {"trials": 6, "seconds": 25, "workers": 2}},
             monitoring={"schedule": None},
+            deployment={"watch": {"seconds": 3}},
         )
         stack.command("up")
         rows = half_hours(shared_data, days=90)
@@ -48,7 +49,8 @@ def test_a_file_on_s3_becomes_a_staged_model_though_the_scheduler_is_killed(
         wait_for("a training", lambda: stack.ledger.latest_training(MODEL), seconds=180)
         kill_scheduler(stack)
 
-        live = stack.wait_staged(MODEL, 1, seconds=500)
+        stack.wait_staged(MODEL, 1, seconds=500)
+        live = stack.wait_released(MODEL, 1, seconds=180)
         names = list(stack.resources(MODEL).spec.feature_columns)
         time = stack.resources(MODEL).spec.data.time
         records = rows.tail(5).select([time, *names]).to_dicts()
@@ -62,8 +64,8 @@ def test_a_file_on_s3_becomes_a_staged_model_though_the_scheduler_is_killed(
 
         # One file, one training, one version: the death of the scheduler doubled nothing.
         assert len(stack.ledger.file_outcomes(MODEL)) == 1
-        assert len(stack.ledger.deployments(MODEL)) == 1
-        stack.wait_settled(MODEL)
+        deployments = [(d.environment, d.version) for d in stack.ledger.deployments(MODEL)]
+        assert sorted(deployments) == [("production", 1), ("staging", 1)]
         assert stack.resources(MODEL).registry.version_of(MODEL, "champion") == 1
 
 

@@ -1,4 +1,4 @@
-"""Evergreen in the Airflow project of a team, by the guide's own commands, from file to staging."""
+"""Evergreen in the Airflow project of a team, by the guide's commands, from file to production."""
 
 import ast
 import datetime as dt
@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 MODEL = "rides"
 USER = "airflow"
-STAGES = ("ingest", "train", "deploy", "monitor")
+STAGES = ("ingest", "train", "deploy", "release", "rollback", "monitor")
 
 #: What DAG files and plugins there are, without a database and without a PYTHONPATH.
 LOOK = """
@@ -172,20 +172,22 @@ def spend_little(spec: Path) -> None:
     document["training"]["estimators"] = ["hist_gradient_boosting", "ridge"]
     document.setdefault("monitoring", {})["schedule"] = None
     easy = {"load_seconds": 0.5, "p99_ms": 10_000, "min_requests_per_s": 1}
-    document.setdefault("deployment", {})["service_levels"] = easy  # not what is tested here
+    deployment = document.setdefault("deployment", {})
+    deployment |= {"service_levels": easy, "watch": {"seconds": 3}}  # not what is tested here
     spec.write_text(yaml.safe_dump(document, sort_keys=False))
 
 
-def test_a_landed_file_becomes_a_staged_version_in_the_remote_mlflow(team: Team) -> None:
+def test_a_landed_file_becomes_the_champion_in_the_remote_mlflow(team: Team) -> None:
     ledger = open_ledger(team.settings.ledger_url)
     wait_for(
-        "staging, or an alert that says why not",
-        lambda: ledger.deployment(MODEL, "staging") or team.alerts,
-        seconds=400,
+        "production, or an alert that says why not",
+        lambda: ledger.deployment(MODEL, "production") or team.alerts,
+        seconds=500,
     )
-    live = ledger.deployment(MODEL, "staging")
-    assert live is not None, team.alerts
-    assert requests.get(f"{live.service.endpoint}/ping", timeout=10).status_code == 200
+    for environment in ("staging", "production"):
+        live = ledger.deployment(MODEL, environment)
+        assert live is not None, team.alerts
+        assert requests.get(f"{live.service.endpoint}/ping", timeout=10).status_code == 200
 
     where = f"{team.mlflow}/api/2.0/mlflow/model-versions/get?name={MODEL}&version=1"
     assert requests.get(where, timeout=30).status_code == 401, "it lets nobody in without a login"

@@ -32,7 +32,7 @@ def write_spec(stack: Stack, *, trials: int, seconds: int, **retrain) -> None:
             "budget": {"trials": trials, "seconds": seconds, "workers": 1},
         },
         retrain={"min_new_rows": 1, **retrain},
-        deployment={"runtime": "process"},
+        deployment={"runtime": "process", "watch": {"seconds": 1}},
         monitoring={"schedule": None},
     )
 

@@ -27,9 +27,9 @@ from tests.end_to_end.waiting import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 MODEL = "bike_demand"
-STAGES = ("ingest", "train", "deploy")
+STAGES = ("ingest", "train", "deploy", "release")
 #: What wakes each stage.
-EVENTS = ("file_landed", "data_ingested", "candidate_registered")
+EVENTS = ("file_landed", "data_ingested", "candidate_registered", "staged")
 EACH = 100
 SENDERS = 5
 
@@ -96,7 +96,7 @@ def busy(databases: Databases, stack: Stack) -> Stack:
             "budget": {"trials": 5000, "seconds": 15, "workers": 1},
         },
         retrain={"min_new_rows": 1},
-        deployment={"runtime": "process"},
+        deployment={"runtime": "process", "watch": {"seconds": 3}},
         monitoring={"schedule": None},
     )
     stack.command("up")
@@ -112,7 +112,7 @@ def wait(stack: Stack, what: str, look, seconds: float = 300):
 
 
 def send_events(stack: Stack, count: int) -> None:
-    """Each of the three events so often, one after the other."""
+    """Each of the events so often, one after the other."""
     api = stack.airflow
     known = {
         asset["name"]: asset["id"] for asset in api._call("GET", "/assets?limit=100")["assets"]
@@ -153,7 +153,7 @@ def test_one_file_and_its_event_a_hundred_times(
         sent += [senders.submit(send_events, busy, half) for _ in range(SENDERS)]
         for sending in sent:
             sending.result()
-    live = busy.wait_staged(MODEL, 1, seconds=300)
+    busy.wait_staged(MODEL, 1, seconds=300)
     [again] = wait(busy, "another scheduler", lambda: databases.schedulers() - first)
 
     def works_again() -> bool:
@@ -162,6 +162,7 @@ def test_one_file_and_its_event_a_hundred_times(
 
     wait(busy, "work for it", works_again)
     wait(busy, "the last run", databases.is_quiet)
+    live = busy.wait_released(MODEL, 1, seconds=60)
     answer = requests.get(f"{live.service.endpoint}/ping", timeout=10)
     assert answer.status_code == 200, answer.text
 
@@ -174,7 +175,7 @@ def test_the_file_is_in_the_lake_once(busy: Stack, shared_data: Path | None) -> 
     assert in_lake["instant"].n_unique() == in_lake.height
 
 
-def test_there_is_one_training_one_version_and_one_deployment(
+def test_there_is_one_training_one_version_and_one_deployment_in_each_environment(
     busy: Stack, databases: Databases
 ) -> None:
     trainings = databases.cluster.execute(
@@ -185,10 +186,13 @@ def test_there_is_one_training_one_version_and_one_deployment(
     versions = resources.registry.version_states(MODEL, look_at_bundles=True)
     assert [(state.version, state.has_bundle) for state in versions] == [(1, True)]
     assert resources.registry.aliases(MODEL).keys() >= {"champion", "staging"}
-    [deployment] = busy.ledger.deployments(MODEL)
-    assert (deployment.version, deployment.state) == (1, "live")
-    [service] = resources.runtime.find()
-    assert resources.runtime.state(service) == "running"
+    deployments = busy.ledger.deployments(MODEL)
+    assert sorted((d.environment, d.version, d.state) for d in deployments) == [
+        ("production", 1, "live"),
+        ("staging", 1, "live"),
+    ]
+    services = resources.runtime.find()
+    assert [resources.runtime.state(service) for service in services] == ["running"] * 2
 
 
 def test_no_run_failed_and_each_had_a_reason(busy: Stack, databases: Databases) -> None:

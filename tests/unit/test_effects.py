@@ -132,6 +132,22 @@ def test_without_its_lease_an_effect_does_nothing() -> None:
         asking()
 
 
+def test_inside_of_two_leases_both_are_asked() -> None:
+    asked: list[str] = []
+
+    def outer() -> None:
+        asked.append("outer")
+
+    def inner() -> None:
+        asked.append("inner")
+
+    with fenced(outer):
+        with fenced(inner):
+            fencing.still_ours()
+        fencing.still_ours()
+    assert asked == ["outer", "inner", "outer"]
+
+
 def test_the_ledger_asks_in_its_own_transaction() -> None:
     def over() -> None:
         pytest.fail("this question is itself an effect of the ledger")

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from benchmarks.in_process import LoopStopped, run_loop_in_process
+from benchmarks.in_process import LoopStopped, release_in_process, run_loop_in_process
 from include.evergreen import settings
 from include.evergreen.cli.journal import lines_of
 from include.evergreen.contracts import Deployment
@@ -38,6 +38,7 @@ def spec(project_root: Path) -> ModelSpec:
         "runtime": "process",
         "acceptance": shipped.deployment.acceptance,
         "service_levels": {"p99_ms": 5000, "min_requests_per_s": 1, "load_seconds": 0.5},
+        "watch": {"seconds": 0.5},
     }
     document["retrain"] = {**document["retrain"], "min_new_rows": 100}
     small = ModelSpec.model_validate(document)
@@ -49,9 +50,8 @@ def spec(project_root: Path) -> ModelSpec:
 def resources(installation: settings.Settings, spec: ModelSpec):
     opened = Resources(spec, installation)
     yield opened
-    live = opened.ledger.deployment(spec.model, "staging")
-    if live is not None:
-        opened.runtime.remove(live.service, grace_s=2)
+    for service in opened.runtime.find():
+        opened.runtime.remove(service, grace_s=2)
 
 
 def write(folder: Path, name: str, first: dt.date, days: int, **switches) -> Path:
@@ -90,8 +90,11 @@ def test_the_loop_closes(resources: Resources, tmp_path: Path):
     assert deployed.version == 1
     assert len(seconds) == 12, "discover to promote"
     assert "7 of 7 acceptance examples as expected" in acceptance_table(resources, 1)
-    assert resources.registry.version_of("bike_demand", "champion") == 1
+    assert resources.registry.version_of("bike_demand", "champion") is None
     assert resources.registry.version_of("bike_demand", "staging") == 1
+    deployed = release_in_process(resources)
+    assert (deployed.version, deployed.environment) == (1, "production")
+    assert resources.registry.version_of("bike_demand", "champion") == 1
 
     summer = simulate_bike(dt.date(2011, 6, 1), 20, seed=4)
     answers, version = ask(deployed, as_request(resources.spec, summer))
@@ -106,6 +109,8 @@ def test_the_loop_closes(resources: Resources, tmp_path: Path):
     spring = write(tmp_path, "spring.csv", dt.date(2011, 3, 2), 100)
     newer, _ = run_loop_in_process(resources, spring)
     assert newer.version == 2
+    assert resources.registry.version_of("bike_demand", "champion") == 1
+    newer = release_in_process(resources)
     assert resources.registry.version_of("bike_demand", "champion") == 2
     assert resources.ledger.pending_requests("bike_demand") == []
     assert ask(newer, as_request(resources.spec, summer))[1] == "2"

@@ -7,6 +7,7 @@ import pytest
 
 from include.evergreen import airflow_lookup, request_trigger
 from include.evergreen.adapters.ledger import Ledger, open_ledger
+from include.evergreen.contracts import RunningService
 from include.evergreen.request_trigger import RequestTrigger
 
 LONG_AGO = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -19,14 +20,14 @@ def ledger(installation, monkeypatch) -> Ledger:
     return open_ledger(installation.ledger_url)
 
 
-def events(seconds: float, *steps) -> list[dict]:
+def events(seconds: float, *steps, stage: request_trigger.Stage = "train") -> list[dict]:
     """What a fresh trigger says within some seconds; the steps are called one after the other."""
 
     async def watch() -> list[dict]:
         seen: list[dict] = []
 
         async def listen() -> None:
-            async for event in RequestTrigger("demo", poll_s=0.05).run():
+            async for event in RequestTrigger("demo", poll_s=0.05, stage=stage).run():
                 seen.append(event.payload)  # noqa: PERF401 - it is cancelled in between
 
         listening = asyncio.create_task(listen())
@@ -89,3 +90,13 @@ def test_a_ledger_that_does_not_answer_ends_nothing(ledger, monkeypatch, caplog)
     told = events(1.0, lambda: monkeypatch.setattr(airflow_lookup, "load_settings", good))
     assert [event["why"] for event in told] == [f"request {number} was not looked at yet"]
     assert "Looking for requests of demo failed: ZeroDivisionError" in caplog.text
+
+
+def test_a_staged_version_that_nobody_looked_at_wakes_release_and_not_train(ledger):
+    number = ledger.begin_deployment("demo", 1, "staging", "v1", LONG_AGO)
+    service = RunningService("1", "v1", "process", "http://x", "digest", "")
+    ledger.record_service(number, service, LONG_AGO)
+    ledger.finish_deployment(number, "live", "verified", (), LONG_AGO)
+    assert events(0.4) == []
+    why = f"staging deployment {number} was not looked at yet"
+    assert events(0.6, stage="release") == [{"model": "demo", "why": why}]

@@ -41,6 +41,13 @@ def test_the_address_of_a_webhook_may_be_the_password_which_airflow_keeps_secret
         assert found == {"alert_webhook": address}
 
 
+def test_the_token_that_clients_show_is_a_password_and_nothing_else() -> None:
+    found = settings.from_connection("serving_token", connection(host="x", password="the-secret"))
+    assert found == {"serving_token": "the-secret"}
+    assert "the-secret" not in repr(settings.load({}, overrides=found))
+    assert settings.from_connection("serving_token", connection(host="x")) == {}
+
+
 def test_the_login_at_mlflow_stays_out_of_its_address_and_of_what_is_shown() -> None:
     found = settings.from_connection(
         "mlflow_uri", connection(host="mlflow", login="airflow", password="the-secret")

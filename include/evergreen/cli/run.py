@@ -3,9 +3,10 @@
 `python -m include.evergreen.cli.run --model bike_demand [--data rides.csv] [--timeout 1800]`
 
 Starts Airflow and MLflow if they do not run. Without a file it asks for a training by hand. Exit
-status: 0 a new version is verified in staging; 3 there is none, and that is right (the challenger
-lost, or it is too early: the reason is said); 4 the file is in quarantine; 1 a task failed; 2 it
-was asked for wrongly; 5 it was still going on after the timeout (and goes on).
+status: 0 a new version is verified in staging (what becomes of it in production is said, and not
+waited for); 3 there is none, and that is right (the challenger lost, or it is too early: the reason
+is said); 4 the file is in quarantine; 1 a task failed; 2 it was asked for wrongly; 5 it was still
+going on after the timeout (and goes on).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from include.evergreen.adapters.landing import open_landing
 from include.evergreen.adapters.landing.delivery import deliver
 from include.evergreen.cli.loop.outcome import Facts, Outcome, Status, outcome_of
 from include.evergreen.cli.loop.screen import Row, Screen, screen
-from include.evergreen.cli.loop.watch import STAGES, Watch, wait_for_dags
+from include.evergreen.cli.loop.watch import LOOP, Watch, wait_for_dags
 from include.evergreen.cli.stack import services, stack_settings, up
 from include.evergreen.errors import EvergreenError, InputError
 from include.evergreen.settings import Settings
@@ -31,6 +32,8 @@ from include.evergreen.spec import ModelSpec, load_specs
 TIMEOUT_S = 1800.0
 DAGS_TIMEOUT_S = 120.0
 POLL_S = 1.0
+#: Stages whose decisions say nothing of a training.
+_OF_OTHERS = ("monitor", "release", "service", "staging_service")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -94,11 +97,12 @@ def _walk(
         shown.say(_pending(watch))
         conf = {"reason": "asked for by hand, with make run"}
         watch.airflow().trigger(f"{spec.model}.train", conf, note="make run")
+    asks = spec.deployment.approval == "required"
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         facts = watch.facts(landed)
         shown.show(rows_of(facts, data), facts.note)
-        if (outcome := outcome_of(facts, since)) is not None:
+        if (outcome := outcome_of(facts, since, asks=asks)) is not None:
             return outcome
         time.sleep(POLL_S)
     return Outcome(
@@ -118,7 +122,7 @@ def _pending(watch: Watch) -> str:
 def rows_of(facts: Facts, data: Path | None) -> list[Row]:
     """What is shown: a line a stage, with its newest run and the tasks that run in it."""
     rows = []
-    for stage in STAGES[:3]:
+    for stage in LOOP:
         if stage == "ingest" and data is None:
             continue
         found = facts.runs.get(stage, ())
@@ -141,7 +145,7 @@ def _said(stage: str, facts: Facts) -> str:
             f"{file.state}: {file.rows_appended:,} rows in, {file.rows_quarantined:,} quarantined"
         )
     if stage == "train" and facts.decisions:
-        newest = next((d for d in facts.decisions if d.stage != "monitor"), None)
+        newest = next((d for d in facts.decisions if d.stage not in _OF_OTHERS), None)
         return f"{newest.verdict.replace('_', ' ')}: {newest.reason}" if newest else ""
     if stage == "deploy" and facts.deployment is not None:
         return f"v{facts.deployment.version} answers at {facts.deployment.service.endpoint}"

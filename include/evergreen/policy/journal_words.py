@@ -32,10 +32,10 @@ _PHRASES = {
 }
 #: Kinds after which another version answers, and where.
 _MOVES = {
-    "staged": "staging",
-    "released": "production",
-    "rolled_back": "production",
-    "retired": "production",
+    "staged": ("staging",),
+    "released": ("production",),
+    "rolled_back": ("production",),
+    "retired": ("production", "staging"),
 }
 #: Kinds that are told with the judgement and the approval behind them.
 _TOLD_WITH_ALL = frozenset({"staged", "proposed", "released", "advanced", "rolled_back"})
@@ -56,8 +56,7 @@ def standing(entries: Sequence[JournalLink]) -> list[str]:
     place: dict[str, str] = {}
     for entry in entries:
         said = contents(entry.document)
-        where = _MOVES.get(str(said.get("kind")))
-        if where is not None:
+        for where in _MOVES.get(str(said.get("kind")), ()):
             what = _version(said.get("to_version"))
             place[where] = f"In {where}: {what}, since #{entry.number} ({_minute(said)})."
     return [place[where] for where in sorted(place, reverse=True)]

@@ -30,7 +30,7 @@ Action = Literal["remove", "finish", "keep"]
 #: Trainings in these states are over: no run takes them up again.
 OVER = frozenset({"registered", "lost", "not_yet"})
 #: Deployments in these states have a service that somebody needs, or that settling removes.
-UNDER_WAY = frozenset({"starting", "live", "stopping"})
+UNDER_WAY = frozenset({"starting", "live", "spare", "stopping"})
 
 
 @dataclass(frozen=True)

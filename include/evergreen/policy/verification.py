@@ -136,7 +136,9 @@ def check_load(
     )
 
 
-def failure_message(model: str, version: int, checks: Sequence[Check], log_lines: str) -> str:
+def failure_message(
+    model: str, version: int, checks: Sequence[Check], log_lines: str, stage: str = "deploy"
+) -> str:
     """Which checks failed, seen against required, and the candidate's last words."""
     failed = [check for check in checks if not check.passed]
     listed = "\n".join(
@@ -146,7 +148,7 @@ def failure_message(model: str, version: int, checks: Sequence[Check], log_lines
     return (
         f"{model} v{version} did not prove itself: {len(failed)} of {len(checks)} checks failed.\n"
         f"{listed}\nThe candidate was removed; what answered before still does. Mend the cause and "
-        f"run {model}.deploy by hand with version {version}.{words}"
+        f"run {model}.{stage} by hand with version {version}.{words}"
     )
 
 

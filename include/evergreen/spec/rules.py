@@ -15,6 +15,7 @@ from include.evergreen.spec.document import Location
 from include.evergreen.spec.problems import Problem, hint
 from include.evergreen.spec.rules_data import NUMERIC, columns, places, roles, target
 from include.evergreen.spec.rules_gates import gates, metric
+from include.evergreen.spec.rules_release import release
 
 if TYPE_CHECKING:
     from include.evergreen.spec.model import ModelSpec
@@ -35,6 +36,7 @@ def broken_rules(spec: ModelSpec) -> list[Problem]:
     rules: tuple[Callable[[ModelSpec], Iterator[Problem]], ...] = (
         columns, roles, target, places, _features, _computed,
         _training, _estimators, gates, _retrain, _schedules, _monitoring, _private, _acceptance,
+        release,
     )  # fmt: skip
     return list(itertools.chain.from_iterable(rule(spec) for rule in rules))
 

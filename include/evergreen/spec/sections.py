@@ -11,6 +11,16 @@ from typing import Literal
 from pydantic import Field, StrictInt, StrictStr
 
 from include.evergreen.spec.base import ColumnName, Name, Section, Share
+from include.evergreen.spec.release import (
+    AbTest,
+    Approval,
+    ApprovalRules,
+    Canary,
+    Door,
+    Shadow,
+    Strategy,
+    Watch,
+)
 
 CalendarPart = Literal[
     "hour",
@@ -249,6 +259,28 @@ class Deployment(Section):
         default="block",
         description="warn: an example that is answered otherwise is shown, and stops nothing.",
     )
+    strategy: Strategy = "blue_green"
+    approval: Approval = Field(
+        default="automatic",
+        description="required: somebody says yes in Airflow before a version reaches production.",
+    )
+    approval_rules: ApprovalRules = ApprovalRules()
+    canary: Canary = Canary()
+    shadow: Shadow = Shadow()
+    ab: AbTest = AbTest()
+    watch: Watch = Watch()
+    door: Door = Door()
+
+    @property
+    def seconds_to_release(self) -> float:
+        """The most that a release may wait: for somebody's word, its strategy and its watch."""
+        asked = self.approval_rules.timeout_s if self.approval == "required" else 0.0
+        strategies = {
+            "canary": self.canary.deadline_s,
+            "shadow": self.shadow.deadline_s,
+            "ab": self.ab.deadline_s,
+        }
+        return asked + strategies.get(self.strategy, 0.0) + self.watch.seconds
 
 
 class Monitoring(Section):

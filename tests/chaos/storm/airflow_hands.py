@@ -25,8 +25,9 @@ from tests.chaos.storm.model import MODEL
 _WORKER = "airflow worker -- LocalExecutor: "
 _INSIST_S = 30.0
 _POLL_S = 0.5
+STAGES = ("ingest", "train", "deploy", "release", "monitor")
 _LONG_AGO = "2026-01-01T00:00:00Z"
-DAGS = tuple(f"{MODEL}.{stage}" for stage in ("ingest", "train", "deploy", "monitor"))
+DAGS = tuple(f"{MODEL}.{stage}" for stage in STAGES)
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,12 @@ from tests.chaos.storm.proxy import Mode, ProxyProcess
 Fault = Callable[[Place, Random], dict[str, Any]]
 #: How long a fault holds, in seconds.
 _HOLDS = (2.0, 7.0)
-#: A deploy is waited for so long, to be disturbed in the middle.
+#: A deploy or a release is waited for so long, to be disturbed in the middle.
 _DEPLOY_WITHIN_S = 60.0
-_IN_DEPLOY = ("build_image", "start_and_verify", "promote_to_staging")
+_IN_DEPLOY = (
+    *("build_image", "start_and_verify", "promote_to_staging"),
+    *("start_in_production", "shift_traffic", "watch_release"),
+)
 
 
 def _troubled(name: str, mode: Mode) -> Fault:
@@ -53,7 +56,7 @@ def fill_disk(place: Place, rng: Random) -> dict[str, Any]:
 
 
 def restart_engine(place: Place, rng: Random) -> dict[str, Any]:
-    """The engine is killed, or stopped in order, while a deploy uses it."""
+    """The engine is killed, or stopped in order, while a deploy or a release uses it."""
     assert place.engine is not None
     task = rng.choice(_IN_DEPLOY)
     deadline = time.monotonic() + _DEPLOY_WITHIN_S

@@ -1,4 +1,4 @@
-"""A client that asks the live version without a pause, and counts what it did not get."""
+"""A client that asks production without a pause, and counts what it did not get."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import requests
 
 from include.evergreen.contracts import Deployment
 from include.evergreen.errors import EvergreenError
+from include.evergreen.stages.deploy.services import PRODUCTION
 from include.evergreen.stages.resources import Resources
 
 _PAUSE_S = 0.04
@@ -31,7 +32,7 @@ class Score:
 
 
 class Client:
-    """Asks where the ledger says that a version is live.
+    """Asks where the ledger says that a version is live in production, from its first release on.
 
     A client that is handed to the next version between looking and asking asks again there, as one
     behind a gateway would be. Where the ledger cannot be asked, the last word holds.
@@ -90,7 +91,7 @@ class Client:
 
     def _live(self) -> Deployment | None:
         with contextlib.suppress(EvergreenError):
-            self._known = self._resources.ledger.deployment(self._resources.model, "staging")
+            self._known = self._resources.ledger.deployment(self._resources.model, PRODUCTION)
         return self._known
 
     def _ask(self, http: requests.Session, live: Deployment, *, traffic: bool) -> str:
@@ -115,6 +116,8 @@ class Client:
     def _being_left(self) -> set[str]:
         """Versions that were replaced and answer until clients have been sent to the live one."""
         with contextlib.suppress(EvergreenError):
-            records = self._resources.ledger.deployments(self._resources.model, ["stopping"])
+            records = self._resources.ledger.deployments(
+                self._resources.model, ["spare", "stopping"], PRODUCTION
+            )
             return {str(record.version) for record in records}
         return set()

@@ -81,8 +81,8 @@ def _books(resources: Resources, expected: Expected) -> Iterator[str]:
 
 
 def _strays(resources: Resources) -> Iterator[str]:
-    """What serves on a runtime that the spec does not name now, and is not live."""
-    live = resources.ledger.deployment(resources.model, "staging")
+    """What serves on a runtime that the spec does not name now, and is live nowhere."""
+    live = {d.service_name for d in resources.ledger.deployments(resources.model, ["live"])}
     for name in ("docker", "process"):
         if name == resources.spec.deployment.runtime:
             continue
@@ -91,12 +91,12 @@ def _strays(resources: Resources) -> Iterator[str]:
         except EvergreenError:
             continue
         for service in found:
-            if live is None or service.name != live.service.name:
+            if service.name not in live:
                 yield f"{service.name} on {name} is nobody's"
 
 
 def _given_up(resources: Resources) -> Iterator[str]:
-    """A version that won is live at some time, whatever its deploy met on the way."""
+    """A version that won is live at some time, whatever its deploy and release met on the way."""
     for record in resources.ledger.deployments(resources.model, ["failed"]):
         if not any(word in record.reason for word in _OVERTAKEN):
             yield f"v{record.version} won, and was given up: {record.reason[:200]}"

@@ -31,6 +31,7 @@ def spec(landing: str, labels: str, runtime: str) -> dict[str, Any]:
     document["retrain"] = {"daily_trainings": 1000, "max_rejections": 1000}
     document["deployment"]["runtime"] = runtime
     document["deployment"]["service_levels"]["load_seconds"] = 1.0  # a full machine answers some
+    document["deployment"]["watch"]["seconds"] = 2.0
     document["monitoring"] = {"min_rows": 1_000_000, "schedule": "* * * * *"}
     return document
 

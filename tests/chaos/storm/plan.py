@@ -29,8 +29,8 @@ KINDS: dict[str, str] = {
     "disk full": "small disk",
     "engine restarted": "engine",
 }
-#: From the file to the version in staging takes about so long: faults strike within it.
-LOOP_S = 22.0
+#: From the file to the version in production takes about so long: faults strike within it.
+LOOP_S = 32.0
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,10 @@ import time
 
 import requests
 
+from include.evergreen.adapters.ledger import DeploymentRecord, Ledger
 from include.evergreen.errors import EvergreenError
 from include.evergreen.stages.ingest.landed import pending_files
+from include.evergreen.stages.release.waiting import unseen
 from include.evergreen.stages.resources import Resources
 from include.evergreen.stages.training.claim import grantable_requests
 from tests.chaos.storm.place import Place
@@ -17,6 +19,8 @@ from tests.chaos.storm.place import Place
 #: into a blackhole ends by its own limits.
 PATIENCE_S = 420.0
 _PAUSE_S = 0.5
+#: What release has begun, or has not looked at, is overdue by then.
+END_OF_TIME = dt.datetime.max.replace(tzinfo=dt.UTC)
 
 
 def wait(place: Place, resources: Resources) -> tuple[float, list[str]]:
@@ -46,19 +50,26 @@ def look(place: Place, resources: Resources) -> list[str]:
 
 
 def _work(resources: Resources) -> list[str]:
-    ledger, model = resources.ledger, resources.model
+    ledger, model, now = resources.ledger, resources.model, dt.datetime.now(dt.UTC)
     left = [f"{file.uri} is not taken in" for file in pending_files(resources)]
     if ledger.pending_requests(model):
-        waiting = grantable_requests(resources, now=dt.datetime.now(dt.UTC))
+        waiting = grantable_requests(resources, now=now)
         left += [f"request {request.id} ({request.cause}) waits" for request in waiting]
     left += [f"v{c.version} waits to be staged" for c in ledger.candidates_undeployed(model)]
-    unfinished = ledger.deployments(model, ["starting", "stopping"])
+    staged = ledger.deployments(model, ["live"], "staging")
+    left += [f"v{d.version} is not released, nor passed over" for d in staged if _unseen(ledger, d)]
+    unfinished = ledger.deployments(model, ["starting", "spare", "stopping"])
     return left + [f"deployment {d.id} of v{d.version} is {d.state}" for d in unfinished]
 
 
+def _unseen(ledger: Ledger, staged: DeploymentRecord) -> bool:
+    """Whether release has not looked at it, or not ended what it began on its account."""
+    return bool(unseen(ledger, staged.model, END_OF_TIME)[0])
+
+
 def _service(resources: Resources) -> list[str]:
-    live = resources.ledger.deployment(resources.model, "staging")
+    live = resources.ledger.deployment(resources.model, "production")
     if live is None:
-        return ["nothing is live"]
+        return ["nothing is in production"]
     answer = requests.get(f"{live.service.endpoint}/health", timeout=10)
     return [] if answer.ok else [f"v{live.version} says {answer.status_code}"]

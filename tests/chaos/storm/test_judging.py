@@ -99,7 +99,7 @@ def asked(
     being_left: tuple[int, ...] = (),
 ) -> Client:
     service = RunningService("id", "name", runtime, endpoint, "digest", "")
-    live = Deployment(MODEL, 2, "staging", service, NOW.isoformat())
+    live = Deployment(MODEL, 2, "production", service, NOW.isoformat())
     replaced = [SimpleNamespace(version=version) for version in being_left]
     known = {"deployment": lambda *_: live, "deployments": lambda *_: replaced}
     resources = SimpleNamespace(model=MODEL, ledger=SimpleNamespace(**known))

@@ -16,10 +16,10 @@ import psutil
 import pytest
 
 from include.evergreen import settings as evergreen_settings
-from include.evergreen.adapters.runtime import Limits, ServiceOrder
+from include.evergreen.adapters.runtime import DoorSettings, Limits, ServiceOrder, Traffic
 from include.evergreen.adapters.runtime.process_runtime import ProcessRuntime
 from include.evergreen.contracts import BuiltImage
-from include.evergreen.errors import ArtifactRefused
+from include.evergreen.errors import ArtifactRefused, Unsupported, is_retryable
 
 APP = """
 import argparse, json, os, resource, signal, socket, sys, time
@@ -101,6 +101,23 @@ def test_a_service_knows_nothing_of_its_starter_and_keeps_its_limits(
     pid = int(service.service_id.split(":")[0])
     assert seen["session"] not in (os.getsid(0), pid), "a session of its own, and not its leader"
     assert seen["parent"] != os.getpid()
+
+
+def test_what_needs_a_gateway_is_refused_and_a_plain_switch_is_not(
+    runtime: ProcessRuntime, tmp_path: Path
+) -> None:
+    service = runtime.start(order(build(runtime, tmp_path), tmp_path))
+    assert runtime.splits is False
+    assert runtime.publish(service) == service
+    with pytest.raises(Unsupported, match=r"cannot be the spare of .*: plain processes have no"):
+        runtime.publish(service, spare=service)
+    with pytest.raises(Unsupported, match=f"Requests cannot be divided among {service.name}: "):
+        runtime.split({service: 1.0})
+    runtime.guard("rides", "production", DoorSettings())
+    with pytest.raises(Unsupported, match="rides in production cannot have a door"):
+        runtime.guard("rides", "production", DoorSettings(token="shown-by-clients"))
+    assert runtime.traffic("rides", "staging") == Traffic({}), "nobody is sent anywhere"
+    assert is_retryable(Unsupported("")) is False
 
 
 def test_starting_twice_is_one_process(runtime: ProcessRuntime, tmp_path: Path) -> None:

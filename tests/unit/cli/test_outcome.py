@@ -27,8 +27,8 @@ def live(at: dt.datetime) -> Deployment:
     return Deployment("m", 3, "staging", service, at.isoformat())
 
 
-def decision(stage: str, verdict: str) -> Decision:
-    return Decision("m", stage, verdict, "because", {}, 1, LATER, LATER)
+def decision(stage: str, verdict: str, version: int | None = None) -> Decision:
+    return Decision("m", stage, verdict, "because", {"version": version}, 1, LATER, LATER)
 
 
 WORKING = Facts(dealt_with=True, file=file(), runs={"train": [run("running")]})
@@ -91,6 +91,51 @@ def test_each_end_has_its_status_and_its_reason(case: str) -> None:
     outcome = outcome_of(facts, SINCE)
     assert outcome is not None
     assert (outcome.status, reason in outcome.reason) == (status, True), outcome
+
+
+STAGED = CHANGED(WORKING, deployment=live(LATER))
+IN_PRODUCTION = {
+    "nobody has looked at it yet": (STAGED, False, "m.release brings it into production"),
+    "nobody has looked at it, and somebody must": (
+        STAGED,
+        True,
+        "m.release asks for approval before it goes into production",
+    ),
+    "it waits": (
+        CHANGED(STAGED, decisions=[decision("release", "proposed", 3)]),
+        True,
+        "for production, m.release: waits for approval, because",
+    ),
+    "it was passed over": (
+        CHANGED(STAGED, decisions=[decision("release", "passed_over", 3)]),
+        False,
+        "for production, m.release: passed over, because",
+    ),
+    "another one was rolled back": (
+        CHANGED(STAGED, decisions=[decision("release", "rolled_back", 2)]),
+        False,
+        "m.release brings it into production",
+    ),
+    "it is there": (
+        CHANGED(STAGED, production=live(LATER)),
+        False,
+        "it answers in production at http://127.0.0.1:1",
+    ),
+    "its release failed": (
+        CHANGED(STAGED, release_failure="m.release, task watch_release failed"),
+        False,
+        "m.release brings it into production",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", IN_PRODUCTION)
+def test_what_becomes_of_a_staged_version_in_production_is_said(case: str) -> None:
+    facts, asks, said = IN_PRODUCTION[case]
+    outcome = outcome_of(facts, SINCE, asks=asks)
+    assert outcome is not None
+    assert outcome.status == Status.STAGED
+    assert outcome.reason == f"v3 is verified and answers at http://127.0.0.1:1, in staging; {said}"
 
 
 GOES_ON = {

@@ -47,6 +47,23 @@ def test_a_registered_version_goes_on_without_its_card(
         assert failure == f"m.train, task {failed[0]} failed: MemoryError: too many rows"
 
 
+@pytest.mark.parametrize(("stage", "at_work"), [("train", True), ("release", False)])
+def test_a_release_that_waits_for_approval_is_no_work_of_the_loop(stage, at_work):
+    """Else nobody would be told that a challenger lost while the one before waits for a person."""
+    goes_on = DagRun(f"m.{stage}", "r", "running", "asset_triggered", "", "", "")
+    assert Watch._is_at_work({"ingest": [], stage: [goes_on]}) is at_work
+
+
+def test_a_release_that_failed_is_not_the_end_of_the_loop(installation, monkeypatch):
+    watch = Watch(installation, "m", dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
+    monkeypatch.setattr(Watch, "ledger", SimpleNamespace())
+    monkeypatch.setattr(watch, "airflow", lambda: FakeAirflow("watch_release"))
+    runs = {"release": [DagRun("m.release", "r", "failed", "asset_triggered", "", "", "")]}
+    assert watch._tasks(runs) == ((), "")
+    said = watch._failure_of("release", runs)
+    assert said == "m.release, task watch_release failed: MemoryError: too many rows"
+
+
 def test_the_task_that_is_waited_for_by_nothing_is_the_dag_s(project_root):
     source = (project_root / "dags" / "train.py").read_text()
     assert f"def {CARD_TASK}(" in source

@@ -88,6 +88,18 @@ def test_what_must_stay_whole_is_aliases_services_candidates_and_three_rollbacks
             "keep",
             "no record of it",
         ),
+        (
+            Thing("service", "m", "warm", OLD, 3),
+            ModelFacts(deployments=(DeploymentFact(3, "production", "spare", "warm", OLD),)),
+            "keep",
+            "its deployment is spare",
+        ),
+        (
+            Thing("image", "m", "i", OLD, 3),
+            ModelFacts(deployments=(DeploymentFact(3, "production", "spare", "warm", OLD),)),
+            "keep",
+            "v3 is spare in production",
+        ),
         (Thing("network", "m", "n", OLD, holds=2), SERVED, "keep", "what it holds (2)"),
         (Thing("network", "m", "n", OLD), SERVED, "remove", "no container"),
         (Thing("spool", "m", "v9", OLD, 9), SERVED, "keep", "v9 is being served"),

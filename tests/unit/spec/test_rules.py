@@ -51,6 +51,21 @@ training: {metric: roc_auc}
             "retrain: {drift_windows: {n: 3, of: 2}}\ntraining:",
             "retrain.drift_windows.n: 3 of 2 windows cannot drift",
         ),
+        *(
+            ("training:", f"deployment: {{{said}}}\ntraining:", expected)
+            for said, expected in (
+                ("canary: {steps: [0.5, 0.1]}", "deployment.canary.steps: must ascend"),
+                ("canary: {steps: [0.1, 0.1]}", "deployment.canary.steps: must ascend"),
+                ("canary: {steps: [0, 0.1]}", "steps.0: 0 is no part of the requests"),
+                ("canary: {steps: [0.1, 1]}", "steps.1: 1 is no part of the requests"),
+                (
+                    "canary: {steps: [0.1, 0.5], window_s: 60, deadline_s: 119}",
+                    "canary.deadline_s: 119 s end before 2 steps of 60 s could",
+                ),
+                ("approval_rules: {users: [ada, ada]}", "users.1: 'ada' stands twice"),
+                ("approval_rules: {users: [' ']}", "users.0: is nobody's name"),
+            )
+        ),
         ("metric: rmse", "metric: rmse\n  estimators: [xgboost]", "known are hist_gradient_boost"),
         ("metric: rmse", "metric: rmse\n  estimators: [rigde]", "Did you mean 'ridge'?"),
         ("metric: rmse", "metric: rmse\n  estimators: [ridge, ridge]", "estimators.1: 'ridge' st"),

@@ -1,4 +1,4 @@
-"""Only a version that was judged against what is live now is staged by itself."""
+"""Only a version that was judged against what is in production now is staged by itself."""
 
 import datetime as dt
 import json
@@ -15,7 +15,7 @@ from include.evergreen.contracts import (
     Snapshot,
     TrialBudget,
 )
-from include.evergreen.stages.deploy.build import _beat_what_is_live
+from include.evergreen.stages.deploy.build import _beat_the_champion
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 SERVICE = RunningService("id", "name", "process", "http://127.0.0.1:1", "digest", "")
@@ -44,23 +44,26 @@ def register(resources, version: int, against: int | None) -> Candidate:
 
 
 def go_live(resources, version: int) -> None:
+    """In staging, and from there in production."""
     ledger = resources.ledger
-    deployment = ledger.begin_deployment("m", version, "staging", f"v{version}", NOW)
-    ledger.record_service(deployment, SERVICE, NOW)
-    ledger.finish_deployment(deployment, "live", "verified", (), NOW)
+    for environment in ("staging", "production"):
+        name = f"v{version}-{environment}"
+        deployment = ledger.begin_deployment("m", version, environment, name, NOW)
+        ledger.record_service(deployment, SERVICE, NOW)
+        ledger.finish_deployment(deployment, "live", "verified", (), NOW)
 
 
 def test_a_first_version_and_one_that_beat_the_live_one_are_staged(resources) -> None:
-    assert _beat_what_is_live(resources, register(resources, 1, None), NOW)
+    assert _beat_the_champion(resources, register(resources, 1, None), NOW)
     go_live(resources, 1)
-    assert _beat_what_is_live(resources, register(resources, 2, 1), NOW)
+    assert _beat_the_champion(resources, register(resources, 2, 1), NOW)
 
 
 def test_one_that_was_never_compared_with_the_live_one_is_given_up(resources) -> None:
     register(resources, 1, None)
     hasty = register(resources, 2, None)
     go_live(resources, 1)
-    assert not _beat_what_is_live(resources, hasty, NOW)
+    assert not _beat_the_champion(resources, hasty, NOW)
     assert resources.ledger.candidates_undeployed("m") == [], "nothing wakes for it again"
     [refused] = resources.ledger.deployments("m", ["failed"])
     assert (

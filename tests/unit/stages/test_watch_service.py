@@ -58,8 +58,8 @@ def service() -> Iterator[Service]:
 def resources(installation: settings.Settings, service: Service) -> Resources:
     """A model whose version 1 is live as that service."""
     resources = Resources(watched.spec(), installation)
-    name = "evergreen-rides-staging-v1"
-    number = resources.ledger.begin_deployment("rides", 1, "staging", name, NOW)
+    name = "evergreen-rides-production-v1"
+    number = resources.ledger.begin_deployment("rides", 1, "production", name, NOW)
     running = RunningService("1", name, "process", service.endpoint, "digest", "spool")
     resources.ledger.record_service(number, running, NOW)
     resources.ledger.finish_deployment(number, "live", "verified", (), NOW)
@@ -89,7 +89,7 @@ def test_a_silent_service_is_told_and_told_again_while_it_lasts(
     told = watch_service(resources, now=NOW)
     assert told is not None
     assert "does not answer" in told
-    assert "rides.deploy" in told
+    assert "rides.release" in told
     assert watch_service(resources, now=NOW) is None
     later = [watch_service(resources, now=NOW) for _ in range(3)]
     assert later == [None, told, None], "an alert may be lost: the 4th look tells it again"

@@ -68,6 +68,19 @@ class Decisions(Store):
         return [_decision(row) for row in rows]
 
     @read
+    def decisions_of(self, model: str, stage: str, limit: int = 500) -> list[Decision]:
+        """What one stage decided, the one begun last first, whatever the clocks said."""
+        statement = (
+            select(DECISIONS)
+            .where(DECISIONS.c.model == model, DECISIONS.c.stage == stage)
+            .order_by(DECISIONS.c.id.desc())
+            .limit(limit)
+        )
+        with self._read() as connection:
+            rows = connection.execute(statement).mappings().all()
+        return [_decision(row) for row in rows]
+
+    @read
     def last_decision(self, model: str, *stages: str) -> Decision | None:
         """What these stages decided last; None where none of them has decided yet."""
         statement = (

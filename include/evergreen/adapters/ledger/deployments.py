@@ -1,4 +1,6 @@
-"""At most one deployment of a model is live in an environment; the switch is one transaction."""
+"""At most one deployment of a model is live in an environment, and one is its warm spare; the
+switch is one transaction.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +24,7 @@ from include.evergreen.errors import LeaseLost, LedgerConflict
 _NEXT: dict[str, frozenset[str]] = {
     "starting": frozenset({"live", "failed", "stopped"}),
     "live": frozenset({"failed", "stopped"}),
+    "spare": frozenset({"stopping", "failed", "stopped"}),
     "stopping": frozenset({"failed", "stopped"}),
     "stopped": frozenset(),
     "failed": frozenset(),
@@ -129,14 +132,18 @@ class Deployments(Store):
         checks: Iterable[dict[str, Any]],
         now: dt.datetime,
         *,
+        replaced: Literal["stopping", "spare"] = "stopping",
+        why_replaced: str = "",
         run: str = "",
         entry: JournalEntry | None = None,
     ) -> None:
         """Move a deployment on; the state it has already is a no-op.
 
-        `live` makes the one that was live in its environment `stopping`, in the same
-        transaction, and is refused to one begun before it. So is the journal's entry made: the
-        `entry` given, or that of what staging came to, told by `run`.
+        `live` makes the one that was live in its environment `stopping`, or its `spare`, in the
+        same transaction, and is refused to one begun before it. A spare from before is `stopping`
+        then. `why_replaced` stands as the reason of the one that was live; empty keeps its own. So
+        is the journal's entry made: the `entry` given, or that of what staging came to, told by
+        `run`.
 
         Raises:
             LeaseLost: the deployment is over, or a later one is live.
@@ -152,11 +159,17 @@ class Deployments(Store):
                 values["checks"] = seen  # stopping later does not erase how it proved itself
             before = _live_version(connection, row["model"], row["environment"])
             if state == "live":
-                _step_aside(connection, row)
+                _step_aside(connection, row, replaced, why_replaced)
                 _set(connection, deployment_id, **values, live_at=now)
             else:
                 _set(connection, deployment_id, **values, ended_at=now)
             _tell(connection, deployment_id, entry, run, now, before=before)
+
+    @effect
+    def let_spare_go(self, model: str, environment: str) -> None:
+        """The spare of an environment is wanted no more: `stopping`. None there is a no-op."""
+        with self._write("deployments", model, environment) as connection:
+            _stop_spares(connection, model, environment)
 
     @read
     def deployment(self, model: str, environment: str) -> Deployment | None:
@@ -180,12 +193,23 @@ class Deployments(Store):
 
     @read
     def deployments(
-        self, model: str, states: Iterable[DeploymentState] | None = None
+        self,
+        model: str,
+        states: Iterable[DeploymentState] | None = None,
+        environment: str | None = None,
     ) -> list[DeploymentRecord]:
-        """A model's deployments in the given states (all of them: None), newest first."""
+        """A model's deployments in the given states (all of them: None), newest first.
+
+        Args:
+            model: whose they are.
+            states: in which they are.
+            environment: where; None: in each.
+        """
         statement = select(DEPLOYMENTS).where(DEPLOYMENTS.c.model == model)
         if states is not None:
             statement = statement.where(DEPLOYMENTS.c.state.in_(list(states)))
+        if environment is not None:
+            statement = statement.where(DEPLOYMENTS.c.environment == environment)
         with self._read() as connection:
             rows = connection.execute(statement.order_by(DEPLOYMENTS.c.id.desc())).mappings().all()
         return [_record(row) for row in rows]
@@ -249,8 +273,8 @@ def _tell(
         append(connection, entry, now)
 
 
-def _step_aside(connection: Connection, row: RowMapping) -> None:
-    """Make way for `row`: the deployment that is live where it wants to be is to stop."""
+def _step_aside(connection: Connection, row: RowMapping, state: str, why: str) -> None:
+    """Make way for `row`: the deployment that is live where it wants to be goes into `state`."""
     if row["service"] is None:
         raise LedgerConflict(
             f"Deployment {row['id']} of {row['model']} has no service, so it cannot be live; "
@@ -269,7 +293,20 @@ def _step_aside(connection: Connection, row: RowMapping) -> None:
             f"Deployment {row['id']} of {row['model']} was begun before deployment {live}, which "
             f"is live in {row['environment']}: a late one does not replace it. Remove its service."
         )
-    _set(connection, live, state="stopping")
+    _stop_spares(connection, row["model"], row["environment"])
+    _set(connection, live, state=state, **({"reason": why} if why else {}))
+
+
+def _stop_spares(connection: Connection, model: str, environment: str) -> None:
+    connection.execute(
+        update(DEPLOYMENTS)
+        .where(
+            DEPLOYMENTS.c.model == model,
+            DEPLOYMENTS.c.environment == environment,
+            DEPLOYMENTS.c.state == "spare",
+        )
+        .values(state="stopping")
+    )
 
 
 def _over(row: RowMapping, consequence: str) -> LeaseLost:

@@ -12,14 +12,19 @@ from include.evergreen.adapters.ledger.records import Lease
 from include.evergreen.adapters.ledger.schema import LEASES
 from include.evergreen.errors import LeaseLost
 
-#: The lease this thread writes under, and the database that knows it.
-_held: ContextVar[tuple[Engine, Lease] | None] = ContextVar("evergreen_ledger_lease", default=None)
+#: The leases this thread writes under, each with the database that knows it.
+_held: ContextVar[tuple[tuple[Engine, Lease], ...]] = ContextVar(
+    "evergreen_ledger_leases", default=()
+)
 
 
 @contextmanager
 def writing_under(engine: Engine, lease: Lease) -> Iterator[None]:
-    """Every write to this database in this block (and thread) first looks at the fence."""
-    token = _held.set((engine, lease))
+    """Every write to this database in this block (and thread) first looks at the fence.
+
+    Inside of another such block it looks at both.
+    """
+    token = _held.set((*_held.get(), (engine, lease)))
     try:
         yield
     finally:
@@ -28,9 +33,9 @@ def writing_under(engine: Engine, lease: Lease) -> Iterator[None]:
 
 def check_held(engine: Engine, connection: Connection) -> None:
     """Raise LeaseLost in a transaction of a thread whose lease is somebody else's by now."""
-    held = _held.get()
-    if held is not None and held[0] is engine:
-        check_fence(connection, held[1], until_commit=True)
+    for where, lease in _held.get():
+        if where is engine:
+            check_fence(connection, lease, until_commit=True)
 
 
 def check_fence(connection: Connection, lease: Lease, *, until_commit: bool = False) -> RowMapping:

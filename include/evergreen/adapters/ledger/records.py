@@ -16,7 +16,8 @@ from include.evergreen.contracts import (
 
 TrainingState = Literal["open", "won", "lost", "not_yet", "registered", "failed"]
 TicketState = Literal["free", "taken", "complete", "pruned", "failed"]
-DeploymentState = Literal["starting", "live", "stopping", "stopped", "failed"]
+#: `spare`: replaced, and kept warm to take over again.
+DeploymentState = Literal["starting", "live", "spare", "stopping", "stopped", "failed"]
 HistoryKind = Literal[
     "file",
     "request",
@@ -116,12 +117,15 @@ class Ticket:
 
 @dataclass(frozen=True)
 class DeploymentRecord:
-    """One attempt to bring a version into an environment, and what became of it."""
+    """One attempt to bring a version into an environment, and what became of it.
+
+    `reason` is why it is in its state; of one that was replaced, why it was, where that was told.
+    """
 
     id: int
     model: str
     version: int
-    environment: str
+    environment: Literal["staging", "production"]
     service_name: str
     state: DeploymentState
     service: RunningService | None

@@ -174,17 +174,19 @@ class Trainings(Store):
 
     @read
     def candidates_undeployed(self, model: str) -> list[Candidate]:
-        """Registered versions still to be tried, newest first.
+        """Registered versions still to be tried in staging, newest first.
 
-        That is: newer than any version that has been live, and without a deployment that failed.
+        That is: newer than any version that has been live there, and without a deployment that
+        failed.
         One whose deployment was begun and abandoned is still to be tried.
         """
         of_model = DEPLOYMENTS.c.model == model
+        staging = DEPLOYMENTS.c.environment == "staging"
         been_live = select(func.coalesce(func.max(DEPLOYMENTS.c.version), 0)).where(
-            of_model, DEPLOYMENTS.c.live_at.is_not(None)
+            of_model, staging, DEPLOYMENTS.c.live_at.is_not(None)
         )
         tried = select(DEPLOYMENTS.c.version).where(
-            of_model, DEPLOYMENTS.c.state.in_(("failed", "stopped"))
+            of_model, staging, DEPLOYMENTS.c.state.in_(("failed", "stopped"))
         )
         statement = (
             select(TRAININGS.c.candidate)

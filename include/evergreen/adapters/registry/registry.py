@@ -198,6 +198,16 @@ class Registry(Anchors):
 
     @effect
     @calls_mlflow
+    def remove_alias(self, model: str, alias: str) -> None:
+        """Nothing is under an alias any more; gone already is fine."""
+        try:
+            self._client.delete_registered_model_alias(model, alias)
+        except MlflowException as error:
+            if error.error_code != _ABSENT:
+                raise
+
+    @effect
+    @calls_mlflow
     def set_version_tags(self, model: str, version: int, tags: Mapping[str, str]) -> None:
         """Add tags to a version."""
         for key, value in our_tags(tags).items():

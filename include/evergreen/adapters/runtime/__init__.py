@@ -5,22 +5,32 @@
 
 from include.evergreen.adapters.runtime.choice import open_runtime, runtime_of
 from include.evergreen.adapters.runtime.interface import (
+    PATIENCE_S,
     PROBE_HEADER,
+    SMALL_BODY_BYTES,
+    DoorSettings,
+    Environment,
     Limits,
     Runtime,
     ServiceOrder,
     ServiceState,
     StoredImage,
+    Traffic,
     service_name,
 )
 
 __all__ = [
+    "PATIENCE_S",
     "PROBE_HEADER",
+    "SMALL_BODY_BYTES",
+    "DoorSettings",
+    "Environment",
     "Limits",
     "Runtime",
     "ServiceOrder",
     "ServiceState",
     "StoredImage",
+    "Traffic",
     "open_runtime",
     "runtime_of",
     "service_name",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,10 +13,11 @@ from include.evergreen.adapters.runtime import container_config as hardening
 from include.evergreen.adapters.runtime.container_config import host_name
 from include.evergreen.adapters.runtime.docker_engine import engine_errors, unless_gone
 from include.evergreen.adapters.runtime.docker_images import KINDS, ServingImages
+from include.evergreen.adapters.runtime.docker_traffic import EngineTraffic, own_port, whose
 from include.evergreen.adapters.runtime.docker_upkeep import EngineUpkeep
 from include.evergreen.adapters.runtime.gateway import Gateway
-from include.evergreen.adapters.runtime.gateway_config import Place
-from include.evergreen.adapters.runtime.gateway_routes import Routes, address_in
+from include.evergreen.adapters.runtime.gateway_place import Place
+from include.evergreen.adapters.runtime.gateway_routes import Routes
 from include.evergreen.adapters.runtime.interface import (
     INSTALLATION,
     Environment,
@@ -34,7 +34,7 @@ from include.evergreen.settings import Settings
 log = logging.getLogger(__name__)
 
 
-class DockerRuntime(EngineUpkeep):
+class DockerRuntime(EngineTraffic, EngineUpkeep):
     """See `Runtime`. Services are on a network without a way out, behind one gateway."""
 
     name: Literal["docker", "process"] = "docker"
@@ -92,34 +92,15 @@ class DockerRuntime(EngineUpkeep):
             self._engine.start(made)
         return self._service(self._inspect(name) or {})
 
-    @effect
-    def reach(self, service: RunningService) -> str:
-        found = self._inspect(service.service_id)
-        if found is None:
-            raise Unavailable(f"{service.name} is gone: the next try starts it again.")
-        if _own_port(found):
-            return service.endpoint
-        return self._routes.reach(*_whose(found), host_name(service.name), self._address(service))
-
-    @effect
-    def publish(self, service: RunningService) -> RunningService:
-        found = self._inspect(service.service_id)
-        if found is None:
-            raise Unavailable(f"{service.name} is gone: the next try starts it again.")
-        if not _own_port(found):
-            host, address = host_name(service.name), self._address(service)
-            self._routes.publish(*_whose(found), host, address)
-        return self._service(found)
-
     @read
     def way_to(self, service: RunningService) -> str:
         found = self._inspect(service.service_id)
-        return "" if found is None or _own_port(found) else self._gateway.incarnation()
+        return "" if found is None or own_port(found) else self._gateway.incarnation()
 
     @read
     def is_published(self, service: RunningService) -> bool:
         found = self._inspect(service.service_id)
-        if found is not None and _own_port(found):
+        if found is not None and own_port(found):
             return True
         return self._routes.is_published(host_name(service.name))
 
@@ -230,16 +211,12 @@ class DockerRuntime(EngineUpkeep):
         was moved: our gateway cannot reach it there.
         """
         label: str = found["Config"]["Labels"].get(INSTALLATION, "")
-        return label != self._installation and not _own_port(found)
-
-    def _address(self, service: RunningService) -> Callable[[], str]:
-        network = self._gateway.networks.ensure_inside()
-        return lambda: address_in(self._inspect(service.service_id), network)
+        return label != self._installation and not own_port(found)
 
     def _in_use(self, place: Place) -> bool:
         """Whether a service of the place's model and environment is there, running or not."""
         return any(
-            _whose(self._inspect(service.service_id) or {}) == (place.model, place.environment)
+            whose(self._inspect(service.service_id) or {}) == (place.model, place.environment)
             for service in self.find(place.model)
         )
 
@@ -249,22 +226,10 @@ class DockerRuntime(EngineUpkeep):
             service_id=found["Id"],
             name=found["Name"].lstrip("/"),
             runtime="docker",
-            endpoint=_own_port(found) or self._routes.endpoint(*_whose(found)),
+            endpoint=own_port(found) or self._routes.endpoint(*whose(found)),
             image_digest=found["Image"],
             spool=mounts[0] if mounts else "",
         )
-
-
-def _whose(found: dict[str, Any]) -> tuple[str, str]:
-    """The model and the environment that a container serves."""
-    known = found.get("Config", {}).get("Labels", {})
-    return known.get("evergreen.model", ""), known.get("evergreen.environment", "")
-
-
-def _own_port(found: dict[str, Any]) -> str:
-    """The address of a container from before there was a gateway, which published its own port."""
-    bound = (found["HostConfig"].get("PortBindings") or {}).get(f"{hardening.PORT}/tcp")
-    return f"http://{bound[0]['HostIp']}:{bound[0]['HostPort']}" if bound else ""
 
 
 def _make_spool(folder: Path) -> None:

@@ -30,6 +30,7 @@ from include.evergreen.adapters.runtime.gateway_config import (
     CONFIG_DIR,
     FIRST_PORT,
     PLACES,
+    PROVERS_PORT,
     RUN_DIR,
     base_config,
     place_config,
@@ -46,8 +47,10 @@ log = logging.getLogger(__name__)
 GATEWAY_LABEL = "evergreen.gateway"
 MEMORY_MIB, PIDS = 128, 32
 _PORTS = range(20_000, 32_000, PLACES)  # below those that Linux gives to outgoing connections
+_PROVERS_PORTS = range(18_000, 20_000)
 _ANSWER_S, _POLL_S = 10.0, 0.05
 _TAKEN_BACK_S = 0.5
+_LAST_ANSWERS_S = 6  # HAProxy itself stops waiting for them after five
 _TRIES = 5
 
 
@@ -91,7 +94,7 @@ class Gateway:
                 self._start_again(found["Id"], why, restarted=restarted)
                 restarted = True
                 continue
-            self.files.remember_first_port(_first_port(found))
+            self.files.remember_ports(*_ports_of(found))
             return
         raise Unavailable(f"The gateway {self.name} does not start in {_TRIES} tries: {why}")
 
@@ -117,7 +120,22 @@ class Gateway:
     def address(self, number: int) -> str:
         """The base URL of a place; '' before the gateway was ever made."""
         first = self.files.first_port()
-        return f"http://127.0.0.1:{first + number - 1}" if first else ""
+        place = next((p for p in self.files.taken() if p.number == number), None)
+        scheme = "https" if place and place.tls else "http"
+        return f"{scheme}://127.0.0.1:{first + number - 1}" if first else ""
+
+    @read
+    def provers_address(self, number: int, slot: str) -> str:
+        """The base URL of one server of a place. Who has it is let in: it is nothing to log."""
+        port, secret = self.files.provers_port(), self.files.secret()
+        return f"http://127.0.0.1:{port}/{secret}/{number:02d}/{slot}"
+
+    @effect
+    def restart(self) -> None:
+        """Start it anew with what its files say. What is being answered is answered first."""
+        with engine_errors(f"restart the gateway {self.name}"):
+            unless_gone(lambda: self._engine.restart(self.name, timeout=_LAST_ANSWERS_S))
+        self._wait_for_answer()
 
     @effect
     def remove(self, container: str | None = None) -> None:
@@ -139,8 +157,8 @@ class Gateway:
         """Make the container, not started yet; one that somebody else made meanwhile is left."""
         self.files.prepare()
         self.files.write_config(self.networks.subnet_of(inside))
-        first = self._choose_ports()
-        self.files.remember_first_port(first)
+        first, provers = self._choose_ports(), self._choose_provers_port()
+        self.files.remember_ports(first, provers)
         uid, gid = service_user()
         still_ours()
         try:
@@ -152,9 +170,9 @@ class Gateway:
                     entrypoint=["haproxy"],
                     user=f"{uid}:{gid}",
                     labels={INSTALLATION: self._installation, GATEWAY_LABEL: wanted},
-                    ports=[FIRST_PORT + i for i in range(PLACES)],
+                    ports=[PROVERS_PORT, *(FIRST_PORT + i for i in range(PLACES))],
                     stop_signal="SIGUSR1",  # what is being answered is answered
-                    host_config=self._host_config(first, outside),
+                    host_config=self._host_config(first, provers, outside),
                 )
         except EngineRefused:
             if self._inspect() is None:
@@ -190,8 +208,9 @@ class Gateway:
             if "already exists" not in str(error):  # somebody else did it meanwhile
                 raise
 
-    def _host_config(self, first: int, outside: str) -> Any:
+    def _host_config(self, first: int, provers: int, outside: str) -> Any:
         memory = MEMORY_MIB * 2**20
+        bound = {FIRST_PORT + i: ("127.0.0.1", first + i) for i in range(PLACES)}
         return self._engine.create_host_config(
             read_only=True,
             cap_drop=["ALL"],
@@ -205,7 +224,7 @@ class Gateway:
                 str(self.files.config): {"bind": CONFIG_DIR, "mode": "ro"},
                 str(self.files.run): {"bind": RUN_DIR, "mode": "rw"},
             },
-            port_bindings={FIRST_PORT + i: ("127.0.0.1", first + i) for i in range(PLACES)},
+            port_bindings={PROVERS_PORT: ("127.0.0.1", provers), **bound},
             network_mode=outside,
             dns=["127.0.0.1"],  # names of containers only; any other is asked of nobody
             restart_policy={"Name": "unless-stopped"},
@@ -228,6 +247,16 @@ class Gateway:
                     )  # fmt: skip
                 return first
         raise Unavailable(f"There are no {PLACES} free ports in a row on 127.0.0.1.")
+
+    def _choose_provers_port(self) -> int:
+        start = int(self._installation, 16) % len(_PROVERS_PORTS)
+        known: int | None = self.files.provers_port()
+        kept: list[int] = [known] if known else []
+        ports: list[int] = [*kept, *_PROVERS_PORTS[start:], *_PROVERS_PORTS[:start]]
+        for port in ports:
+            if is_free(port):
+                return port
+        raise Unavailable(f"No port of 127.0.0.1 is free from {_PROVERS_PORTS[0]} on.")
 
     def _wait_for_answer(self) -> None:
         deadline = time.monotonic() + _ANSWER_S
@@ -263,6 +292,8 @@ def _digest(inside: str, outside: str) -> str:
     return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
 
 
-def _first_port(found: dict[str, Any]) -> int:
-    bound = found["HostConfig"]["PortBindings"][f"{FIRST_PORT}/tcp"]
-    return int(bound[0]["HostPort"])
+def _ports_of(found: dict[str, Any]) -> tuple[int, int]:
+    """On this machine: the first of the places', and the one of those who prove."""
+    bound = found["HostConfig"]["PortBindings"]
+    first, provers = (int(bound[f"{p}/tcp"][0]["HostPort"]) for p in (FIRST_PORT, PROVERS_PORT))
+    return first, provers

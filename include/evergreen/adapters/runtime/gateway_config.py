@@ -1,129 +1,31 @@
-"""What the gateway's HAProxy is told: places in, configuration and commands out. Pure.
+"""What the gateway's HAProxy starts with: places in, configuration out. Pure.
 
 A place is one stable address, for one model in one environment. All places stand in the
 configuration from the start, taken or not, each with a few servers without a name: to give a
-server a name or a weight is a command to the running process, and none of it needs a reload.
+server a name or a weight is a command to the running process (`gateway_commands`), as it is to
+change one of the words that a place looks up. None of it needs a reload.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
 
 from include.evergreen.adapters.runtime.container_config import PORT
-from include.evergreen.adapters.runtime.interface import PROBE_HEADER
-from include.evergreen.effects import read
+from include.evergreen.adapters.runtime.gateway_place import ALL, SLOTS, Place, Server
+from include.evergreen.adapters.runtime.interface import SMALL_BODY_BYTES
 
 PLACES = 16  # published ports cannot be added later, and each costs the engine a process
-SLOTS = ("s1", "s2", "s3")  # what answers, what is to answer, and one that is still being left
-CANDIDATE = "candidate"  # the slot behind CANDIDATE_PATH
-CANDIDATE_PATH = "/~candidate"
-FIRST_PORT = 8001  # inside the container; place n listens on FIRST_PORT + n - 1
-FULL_WEIGHT = 100
+PROVERS_PORT = 8000  # inside the container, as is the next
+FIRST_PORT = 8001  # place n listens on FIRST_PORT + n - 1
 CONFIG_DIR, RUN_DIR = "/etc/evergreen-gateway", "/run/evergreen-gateway"
 SOCKET = "admin.sock"
+PROVERS_FILE = "provers.lst"
 _INSIDE = "SERVICES"
 _MAX_CONNECTIONS = 500  # of one place, so that no model takes the gateway from the others
 _NOBODY = "localhost"  # a server needs a name; one that is disabled is never asked
 _MAX_BODY_BYTES = 2**30  # the most that a spec may allow; the service itself knows its own limit
-_PASSED = "3"  # srv_check_result: the last health check was answered with 200
-_FORCED_MAINT = 1  # the bit of srv_admin_state
-_LIVE, _TRIED = "live", "tried"
-
-
-@dataclass(frozen=True)
-class Server:
-    """A service behind a place: its name on the network, and its share of the requests."""
-
-    host: str
-    weight: int = 0
-
-
-@dataclass(frozen=True)
-class Place:
-    """Who answers at one address. `slots` holds the servers that are taken."""
-
-    number: int
-    model: str
-    environment: str
-    slots: Mapping[str, Server] = field(default_factory=dict)
-
-    @read
-    def as_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
-
-    @classmethod
-    @read
-    def from_json(cls, document: Mapping[str, Any]) -> Place:
-        slots = {name: Server(**server) for name, server in document["slots"].items()}
-        return cls(document["number"], document["model"], document["environment"], slots)
-
-    @read
-    def slot_of(self, host: str) -> str | None:
-        """Where a service stands among those that clients may be sent to."""
-        return next((name for name in SLOTS if self._host(name) == host), None)
-
-    @read
-    def with_candidate(self, host: str) -> Place:
-        return self._with({**self.slots, CANDIDATE: Server(host, FULL_WEIGHT)})
-
-    @read
-    def beside(self, host: str) -> Place:
-        """With the service in a slot of its own and no request sent to it yet.
-
-        Where every slot is taken, the one that has been left for longest is given up.
-        """
-        if self.slot_of(host) is not None:
-            return self
-        free = [name for name in SLOTS if name not in self.slots]
-        left = [name for name in SLOTS if name in self.slots and not self.slots[name].weight]
-        return self._with({**self.slots, (free + left + list(SLOTS))[0]: Server(host)})
-
-    @read
-    def sent_to(self, host: str) -> Place:
-        """With all requests sent to this service, which has a slot; those it replaces are left."""
-        slots = {
-            name: dataclasses.replace(server, weight=FULL_WEIGHT if server.host == host else 0)
-            for name, server in self.slots.items()
-            if name in SLOTS
-        }
-        return self._with({**self.slots, **slots})
-
-    @read
-    def as_seen(self, seen: Mapping[str, Seen]) -> Place:
-        """With the weights that the running process has: after a death between file and order the
-        file says who was to answer, and the process who does.
-        """
-        slots = {
-            name: dataclasses.replace(server, weight=seen[name].weight if seen[name].enabled else 0)
-            if name in SLOTS and seen[name].host == server.host
-            else server
-            for name, server in self.slots.items()
-        }
-        return self._with(slots)
-
-    @read
-    def without(self, host: str) -> Place:
-        return self._with({n: server for n, server in self.slots.items() if server.host != host})
-
-    def _with(self, slots: Mapping[str, Server]) -> Place:
-        return dataclasses.replace(self, slots=dict(sorted(slots.items())))
-
-    def _host(self, slot: str) -> str:
-        return self.slots[slot].host if slot in self.slots else ""
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What the running process says of a server. `passed`: its last check was answered well."""
-
-    host: str
-    address: str
-    weight: int
-    enabled: bool
-    passed: bool
+_BODY_WAIT = "15s"
+_LONE_PATIENCE = "40s"  # three tries are the two minutes that a large request has in one
 
 
 def base_config(inside_subnet: str) -> str:
@@ -140,6 +42,7 @@ global
     fd-hard-limit 8192
     nbthread 2
     hard-stop-after 5s
+    ssl-default-bind-options ssl-min-ver TLSv1.2
 
 # The engine's own name server: a container that comes back at another address is found again.
 resolvers engine
@@ -157,102 +60,148 @@ resolvers engine
 
 defaults
     mode http
-    timeout connect 2s
+    timeout connect 1s
     timeout client 60s
     timeout server 120s
     timeout http-request 15s
     timeout http-keep-alive 60s
     timeout queue 5s
+    timeout check 1s
+    # An answer of a model may be asked for twice.
     retries 2
     option redispatch 1
-    retry-on conn-failure empty-response
+    retry-on conn-failure empty-response response-timeout
     option disable-h2-upgrade
     option httpchk GET /ping
     http-check expect status 200
-    default-server check inter 1s fastinter 250ms fall 30 rise 1 resolvers engine init-addr none
-{_errors()}"""
+    default-server check inter 1s fastinter 250ms fall 3 rise 1 resolvers engine init-addr none
+{_errors()}
+# Each service of a place by itself, for those who prove it: /<secret>/<place>/<slot>/...
+frontend provers
+    bind :{PROVERS_PORT}
+    maxconn {_MAX_CONNECTIONS}
+{_WHO_IS_LET_IN}
+    acl knows path,field(2,/),sha2(256),hex -m str -f {CONFIG_DIR}/{PROVERS_FILE}
+    acl names_a_slot path -m reg ^/[^/]*/({_numbers()})/({"|".join(SLOTS)})/
+    http-request deny deny_status 404 unless knows names_a_slot
+    http-request set-var(txn.place) path,field(3,/)
+    http-request set-var(txn.asked) path,field(4,/)
+    http-request replace-path /[^/]*/[^/]*/[^/]*(/.*) \\1
+    use_backend place%[var(txn.place)]-live
+"""
 
 
 def place_config(number: int, place: Place | None) -> str:
     """The part of one place, taken or not."""
-    name = f"place{number:02d}"
+    name, live = place_name(number), backend_name(number)
     whose = f"{place.model} in {place.environment}" if place else "nobody"
-    slots = place.slots if place else {}
+    tls = f" ssl crt {certificate_path(number)} alpn http/1.1" if place and place.tls else ""
     return f"""\
 # {whose}
 frontend {name}
-    bind :{FIRST_PORT + number - 1}
+    bind :{FIRST_PORT + number - 1}{tls}
     maxconn {_MAX_CONNECTIONS}
+{_WHO_IS_LET_IN}
+    http-request set-var(txn.token) str(token),map({words_path(number)})
+    acl locked var(txn.token) -m found
+    acl shows_it http_auth_bearer,sha2(256),hex,secure_memcmp(txn.token)
+    http-request return status 401 {_json("UNAUTHENTICATED", _NO_TOKEN)} \
+hdr WWW-Authenticate Bearer if locked !shows_it
+    http-request del-header Authorization
+    http-request deny deny_status 413 if {{ req.body_size gt {_MAX_BODY_BYTES} }}
+    default_backend {live}
+
+backend {live}
+    acl proven var(txn.asked) -m found
+    acl several nbsrv({live}) gt 1
+    acl small req.body_size le {SMALL_BODY_BYTES}
+    # Who proves a service is answered by that one; where none is well, the usual one is asked.
+    force-persist if proven
+    force-persist if {{ nbsrv({live}) eq 0 }}
+    # What HAProxy holds whole can be asked again.
+    http-request wait-for-body time {_BODY_WAIT} if small
+    http-request set-timeout server {_LONE_PATIENCE} if small
+    http-request set-timeout server str(patience),map({words_path(number)}) if small several !proven
+{_choice(live, words_path(number))}
+{_servers(place.slots if place else {})}"""
+
+
+def place_name(number: int) -> str:
+    return f"place{number:02d}"
+
+
+def backend_name(number: int) -> str:
+    return f"{place_name(number)}-live"
+
+
+def words_path(number: int) -> str:
+    """The file of what a place looks up, as the process knows it."""
+    return f"{CONFIG_DIR}/{place_name(number)}.map"
+
+
+def certificate_path(number: int) -> str:
+    return f"{CONFIG_DIR}/{place_name(number)}.pem"
+
+
+def words_file(place: Place | None) -> str:
+    """What a place looks up from the start, one `word value` a line."""
+    words = place.words if place else {}
+    return "".join(f"{word} {value}\n" for word, value in sorted(words.items()))
+
+
+def _choice(backend: str, words: str) -> str:
+    """Which server is asked: a number below ALL, by chance or from the key, falls into the part of
+    one. A key keeps its number, so a part that grows only takes over keys, and gives none away.
+    """
+    keyed = f"{{ req.hdr(X-Request-Key) -m found }} {{ str(sticky),map({words}) -m found }}"
+    number = "http-request set-var(txn.number)"
+    lines = [
+        f"{number} rand({ALL})",
+        f"{number} req.fhdr(X-Request-Key),xxh32,mod({ALL}) if {keyed}",
+        "http-request set-var(txn.end0) int(0)",
+    ]
+    for n, slot in enumerate(SLOTS, 1):
+        weight = f"srv_uweight({backend}/{slot})"
+        end = f"http-request set-var(txn.end{n})"
+        lines += [
+            f"{end} var(txn.end{n - 1})",
+            f"{end} {weight},sub(1),add(txn.end{n - 1}) if {{ {weight} gt 0 }}",
+        ]
+    lines += [f"use-server {slot} if {{ var(txn.asked) -m str {slot} }}" for slot in SLOTS]
+    lines += [
+        f"use-server {slot} if !proven {{ var(txn.number),sub(txn.end{n - 1}) ge 0 }} "
+        f"{{ var(txn.number),sub(txn.end{n}) lt 0 }}"
+        for n, slot in enumerate(SLOTS, 1)
+    ]
+    return "\n".join(f"    {line}" for line in lines)
+
+
+def _servers(slots: Mapping[str, Server]) -> str:
+    lines = ""
+    for name in SLOTS:
+        server = slots.get(name)
+        host, rest = (server.host, str(server.weight)) if server else (_NOBODY, "0 disabled")
+        lines += f"    server {name} {host}:{PORT} weight {rest}\n"
+    return lines
+
+
+def _numbers() -> str:
+    return "|".join(f"{number:02d}" for number in range(1, PLACES + 1))
+
+
+_NO_TOKEN = "This model asks for a token: send it as Authorization: Bearer."  # noqa: S105 - a message
+_WHO_IS_LET_IN = f"""\
     tcp-request connection reject if {{ src "${{{_INSIDE}}}" }}
     acl from_a_page req.hdr(sec-fetch-site) -m found
     acl from_a_page req.hdr(origin) -m found
     acl for_this_machine req.hdr(host),host_only -m str -i 127.0.0.1 localhost
     http-request deny if {{ req.hdr(sec-fetch-site) -m str cross-site }}
-    http-request deny if from_a_page !for_this_machine
-    http-request deny deny_status 413 if {{ req.body_size gt {_MAX_BODY_BYTES} }}
-    # A page in a browser cannot send it without asking first.
-    acl from_a_prover req.hdr({PROBE_HEADER}) -m found
-    use_backend {name}-{_TRIED} if from_a_prover {{ path_beg {CANDIDATE_PATH}/ }}
-    default_backend {name}-{_LIVE}
-
-backend {name}-{_LIVE}
-{_servers(SLOTS, slots)}
-backend {name}-{_TRIED}
-    http-request replace-path {CANDIDATE_PATH}(/.*) \\1
-{_servers((CANDIDATE,), slots)}"""
+    http-request deny if from_a_page !for_this_machine"""
 
 
-def commands(place: Place, seen: Mapping[str, Seen]) -> list[str]:
-    """What makes the running process agree with a place; none where it does.
-
-    Who is to answer comes first: there is no instant in which nobody has a weight.
-    """
-    first = sorted(SLOTS, key=lambda slot: -place.slots.get(slot, Server("")).weight)
-    return [
-        command
-        for slot in (*first, CANDIDATE)
-        for command in _slot_commands(place, slot, place.slots.get(slot), seen[slot])
-    ]
-
-
-def read_servers(said: str, number: int) -> dict[str, Seen]:
-    """By slot, from the answer to `show servers state`; {} where it names no such place."""
-    lines = [line for line in said.splitlines() if line.strip()]
-    heads = [line[2:].split(" ") for line in lines if line.startswith("# ")]
-    rows = [dict(zip(heads[0], line.split(" "), strict=False)) for line in lines[1:] if heads]
-    ours = {f"place{number:02d}-{_LIVE}", f"place{number:02d}-{_TRIED}"}
-    return {
-        row["srv_name"]: Seen(
-            row["srv_fqdn"],
-            row["srv_addr"],
-            int(row["srv_uweight"]),
-            enabled=not int(row["srv_admin_state"]) & _FORCED_MAINT,
-            passed=row["srv_check_result"] == _PASSED,
-        )
-        for row in rows
-        if row.get("be_name") in ours
-    }
-
-
-def _slot_commands(place: Place, slot: str, wanted: Server | None, seen: Seen) -> list[str]:
-    backend = f"place{place.number:02d}-{_TRIED if slot == CANDIDATE else _LIVE}"
-    what = f"set server {backend}/{slot}"
-    if wanted is None:
-        return [f"{what} state maint"] if seen.enabled else []
-    weight = [f"{what} weight {wanted.weight}"] if seen.weight != wanted.weight else []
-    if seen.host == wanted.host:
-        return weight + ([] if seen.enabled else [f"{what} state ready"])
-    named = [f"{what} state maint", f"{what} fqdn {wanted.host}"]
-    return [*named, *weight, f"{what} state ready"]
-
-
-def _servers(names: tuple[str, ...], slots: Mapping[str, Server]) -> str:
-    lines = ""
-    for name in names:
-        server = slots.get(name)
-        host, rest = (server.host, server.weight) if server else (_NOBODY, f"{0} disabled")
-        lines += f"    server {name} {host}:{PORT} weight {rest}\n"
-    return lines
+def _json(code: str, message: str) -> str:
+    body = f'{{"error_code": "{code}", "message": "{message}"}}'
+    return f"content-type application/json string '{body}'"
 
 
 def _errors() -> str:
@@ -260,6 +209,7 @@ def _errors() -> str:
     answers = {
         403: ("FORBIDDEN", "A page of another site may not ask here."),
         400: ("BAD_REQUEST", "This is no HTTP request that the gateway can read."),
+        404: ("NOT_FOUND", "No service is proven here."),
         408: ("REQUEST_TIMEOUT", "The head of the request was not complete in time."),
         413: ("TOO_LARGE", f"The body is larger than {_MAX_BODY_BYTES:,} bytes."),
         502: ("BAD_GATEWAY", "The service broke off before it had answered."),
@@ -267,7 +217,6 @@ def _errors() -> str:
         504: ("GATEWAY_TIMEOUT", "The service did not answer in time."),
     }
     return "".join(
-        f"    http-error status {status} content-type application/json string "
-        f'\'{{"error_code": "{code}", "message": "{message}"}}\'\n'
+        f"    http-error status {status} {_json(code, message)}\n"
         for status, (code, message) in answers.items()
     )

@@ -42,11 +42,32 @@ def order(folder: Path, commands: Sequence[str]) -> None:
     said = _send(folder, commands)
     refused = [line for line in said.splitlines() if line.strip() and not _is_quiet(line)]
     if refused:
-        raise Unavailable(f"The gateway refused to {'; '.join(commands)}: {refused[0]}")
+        asked = "; ".join(_without_secrets(command) for command in commands)
+        raise Unavailable(f"The gateway refused to {asked}: {refused[0]}")
+
+
+@effect
+def change_certificate(folder: Path, path: str, pem: str) -> None:
+    """Have a certificate shown from the next connection on, instead of the one of that name.
+
+    Raises:
+        Unavailable: the running process does not take it.
+    """
+    lines = "\n".join(line for line in pem.splitlines() if line.strip())
+    said = ask(folder, f"set ssl cert {path} <<\n{lines}\n")
+    said += ask(folder, f"commit ssl cert {path}")
+    if "Success" not in said:
+        raise Unavailable(f"The gateway did not take the certificate {path}: {said.strip()[-200:]}")
 
 
 def _send(folder: Path, commands: Sequence[str]) -> str:
     return ask(folder, ";".join(commands))
+
+
+def _without_secrets(command: str) -> str:
+    """What may be said of a command: the digest of a token is nobody's business."""
+    head, token, _ = command.partition(" token ")
+    return f"{head}{token}..." if token else command
 
 
 def _is_quiet(line: str) -> bool:

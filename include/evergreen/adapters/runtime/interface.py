@@ -20,9 +20,13 @@ ServiceState = Literal["running", "stopped", "gone"]
 
 #: The label, and the key in a process's record, under which an installation finds its own.
 INSTALLATION = "evergreen.installation"
-#: Who proves a service sends it with every request: it is answered as any other and is no traffic,
-#: and it is what opens the way to a candidate.
+#: Who proves a service sends it with every request: it is answered as any other and is no traffic.
 PROBE_HEADER = "X-Evergreen-Probe"
+#: A request whose body is no larger is held until it is answered, and so can be asked again of
+#: another version: it fits, with its head, into a buffer of the gateway (16,384 bytes).
+SMALL_BODY_BYTES = 12_000
+#: How long one version may think about such a request while another could answer it.
+PATIENCE_S = 3.0
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,34 @@ class ServiceOrder:
 
 
 @dataclass(frozen=True)
+class Traffic:
+    """Whom the requests of a model in an environment are sent to.
+
+    `shares`: of all requests, by the service's name, each above 0; {} where nobody is sent to
+    anybody. `spare`: the service that answers what those do not, '' for none. `sticky`: requests
+    with one X-Request-Key are answered by one of them.
+    """
+
+    shares: Mapping[str, float]
+    spare: str = ""
+    sticky: bool = False
+
+
+@dataclass(frozen=True)
+class DoorSettings:
+    """What clients need to be let in. `certificate`: PEM text with its key, '' for plain HTTP;
+    `token`: what they show as `Authorization: Bearer`, '' for nothing.
+    """
+
+    certificate: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+
+    @property
+    def open(self) -> bool:
+        return not self.certificate and not self.token
+
+
+@dataclass(frozen=True)
 class StoredImage:
     """An image that says it is of this version. `ours`: it was made by this installation; one
     that an earlier release made does not say so.
@@ -65,6 +97,9 @@ class Runtime(Protocol):
     """
 
     name: Literal["docker", "process"]
+    #: Whether requests can be divided, and a spare and a door can be had: `split`, `publish` with
+    #: a spare, and `guard` raise Unsupported where not.
+    splits: bool
 
     def prepare(self) -> None:
         """Make all that needs the network once, so that `build` needs none."""
@@ -84,17 +119,67 @@ class Runtime(Protocol):
         """The service, running or on its way up; one already there for this image is kept."""
 
     def reach(self, service: RunningService) -> str:
-        """The base URL at which this very service answers, whoever clients are sent to."""
+        """The base URL at which this very service answers, whoever clients are sent to.
 
-    def publish(self, service: RunningService) -> RunningService:
+        Several can be asked at once, each at its own. No door is shut to it: who has it is let in,
+        so it is not to be logged.
+        """
+
+    def publish(
+        self,
+        service: RunningService,
+        *,
+        spare: RunningService | None = None,
+        patience_s: float = PATIENCE_S,
+    ) -> RunningService:
         """From now on the endpoint of its model and environment is answered by this service.
 
-        No request is lost on the way. A service that does not answer is published only where no
-        other does.
+        No request is lost on the way, and what was divided before is not any longer. A service
+        that does not answer is published only where no other does. The spare is asked what this
+        service does not answer: at once where it has ended, after `patience_s` where it hangs.
 
         Raises:
             Unavailable: it does not answer, or nothing can be published now; who answered before
                 still does.
+            Unsupported: a spare was given, and there is nothing that could ask it.
+        """
+
+    def split(
+        self,
+        shares: Mapping[RunningService, float],
+        *,
+        sticky: bool = False,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        """Divide the requests of one model in one environment among up to three services.
+
+        Each is spare to the others. Shares are above 0 and add up to 1; they are kept in steps of
+        half a percent, and none becomes nothing. Sticky: requests with one X-Request-Key are
+        answered by one version, also after a restart, and a share that grows takes keys over and
+        gives none away. Others go by chance.
+
+        Raises:
+            Unavailable: one of them does not answer; requests are sent where they were.
+            Unsupported: nothing stands in front of them that could divide.
+            ValueError: the shares are no such numbers, or of services of different places.
+        """
+
+    def traffic(self, model: str, environment: Environment) -> Traffic:
+        """Where requests are sent now, as the running gateway says.
+
+        Raises:
+            Unavailable: it does not run or answer.
+        """
+
+    def guard(self, model: str, environment: Environment, door: DoorSettings) -> None:
+        """From now on only who shows the token is let in, and all is said over TLS.
+
+        A token and a new certificate are in force at once and cost nothing; to turn TLS on or off
+        starts the gateway anew, which every client of the installation notices once.
+
+        Raises:
+            Unsupported: there is no door, and one was asked for.
+            ArtifactRefused: the certificate cannot be used; the door is as it was.
         """
 
     def way_to(self, service: RunningService, /) -> str:

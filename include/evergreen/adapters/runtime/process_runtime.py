@@ -36,6 +36,7 @@ from include.evergreen.adapters.runtime.interface import (
     free_port,
     service_name,
 )
+from include.evergreen.adapters.runtime.process_traffic import NoTraffic
 from include.evergreen.adapters.runtime.process_upkeep import FolderUpkeep
 from include.evergreen.contracts import BuiltImage, RunningService
 from include.evergreen.effects import effect, read
@@ -49,7 +50,7 @@ _SPAWN_TIMEOUT_S = 30
 _CLOCK_STEP_S = 30  # a start time is read against a clock that may be set; the command line is not
 
 
-class ProcessRuntime(FolderUpkeep):
+class ProcessRuntime(NoTraffic, FolderUpkeep):
     """See `Runtime`. Everything of a version lies in one folder: bundle, app, record and log."""
 
     name: Literal["docker", "process"] = "process"
@@ -135,22 +136,6 @@ class ProcessRuntime(FolderUpkeep):
         _write(order_file, asked)
         self._spawn(order_file, env, order.limits.memory_mib * 2**20, port)
         return self._service(order_file)
-
-    @read
-    def reach(self, service: RunningService) -> str:
-        return service.endpoint
-
-    @effect
-    def publish(self, service: RunningService) -> RunningService:
-        log.info(
-            "%s is a plain process without a gateway: its address %s is its own, and the next "
-            "version has another.", service.name, service.endpoint,
-        )  # fmt: skip
-        return service
-
-    @read
-    def way_to(self, _: RunningService) -> str:
-        return ""
 
     @read
     def is_published(self, service: RunningService) -> bool:

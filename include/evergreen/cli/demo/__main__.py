@@ -1,8 +1,8 @@
 """Shows the whole loop on simulated rides: `make demo`. Takes no arguments; may be run again.
 
-Starts Airflow and MLflow, lets a first model be trained and staged, lets the world drift, and
-waits until a better model has taken over. All of it stays up until `make down`. The figures are
-in `.evergreen/demo/summary.json`.
+Starts Airflow and MLflow, lets a first model be trained, staged and released, lets the world drift,
+and waits until a better model has taken over in production without a request lost. All of it stays
+up until `make down`. The figures are in `.evergreen/demo/summary.json`.
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ def _urls(settings: Settings, ending: Ending) -> dict[str, str]:
         "airflow": state.airflow_url if state else "",
         "mlflow": state.mlflow_url if state else "",
         "endpoint": ending.endpoint,
+        "staging": ending.staging,
         "drift_report": ending.drift_report,
     }
 
@@ -83,6 +84,8 @@ def _write_summary(settings: Settings, steps: Steps | None, ending: Ending, fail
         "metric": ending.metric,
         "metric_before": ending.metric_before,
         "metric_after": ending.metric_after,
+        "requests_while_it_took_over": {"answered": ending.answered, "lost": ending.lost},
+        "journal": ending.journal,
         "urls": _urls(settings, ending),
     }
     if failure:
@@ -125,14 +128,18 @@ def _show_ending(
         f"{ending.metric} {ending.metric_before:.2f} before, {ending.metric_after:.2f} after, "
         "on the same fresh days"
     )
+    taken = f"{ending.answered:,} requests answered while it took over, {ending.lost} lost"
     login = f"{urls['airflow']}   user {USER}, password {read_password(settings.home)}"
     for name, value in (
         ("Versions", " -> ".join(f"v{version}" for version in ending.versions)),
         ("Better", better),
+        ("Release", taken),
         ("Drift", ending.drift_reason),
         ("Airflow", login),
         ("MLflow", urls["mlflow"]),
-        ("Endpoint", urls["endpoint"]),
+        ("Production", urls["endpoint"]),
+        ("Staging", urls["staging"]),
+        ("Journal", ending.journal),
         ("Drift report", urls["drift_report"]),
     ):
         # Addresses stay in one piece, to be clicked or copied.

@@ -14,7 +14,7 @@ from typing import TypeVar
 from include.evergreen.cli.airflow_api import AirflowRefused
 from include.evergreen.cli.demo.clock import Step, Steps
 from include.evergreen.cli.loop.outcome import Facts
-from include.evergreen.cli.loop.watch import Watch
+from include.evergreen.cli.loop.watch import STAGES, Watch
 from include.evergreen.errors import EvergreenError, Unavailable
 
 POLL_S = 0.5
@@ -50,9 +50,9 @@ def wait_for(
         found = look(facts)
         if found is not None:
             return found
-        failure = facts.failure or failure
+        failure = facts.failure or facts.release_failure or failure
         steps.tell(step, ", ".join(facts.running) or step.detail, facts.note)
-        if facts.note or facts.active("ingest", "train", "deploy", "monitor"):
+        if facts.note or facts.active(*STAGES):
             quiet_since = time.monotonic()
         elif time.monotonic() - quiet_since > QUIET_S:
             if nudges == NUDGES:

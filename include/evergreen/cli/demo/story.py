@@ -1,10 +1,9 @@
-"""The story of the demo, step by step: a model is born, goes stale, and is replaced by a better."""
+"""The story of the demo, step by step: a model is born, goes stale, and a better one takes over."""
 
 from __future__ import annotations
 
 import datetime as dt
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,12 @@ from include.evergreen.adapters.landing.delivery import deliver
 from include.evergreen.cli.demo import world
 from include.evergreen.cli.demo.client import Client
 from include.evergreen.cli.demo.clock import Step, Steps
+from include.evergreen.cli.demo.found import Found
+from include.evergreen.cli.demo.passerby import Passerby
 from include.evergreen.cli.demo.patience import DemoFailed, trigger, wait_for
 from include.evergreen.cli.loop.outcome import Facts
 from include.evergreen.cli.loop.watch import Watch, wait_for_dags
-from include.evergreen.contracts import Deployment, DriftReport, FileOutcome
+from include.evergreen.contracts import Deployment, FileOutcome
 from include.evergreen.model_code.predictor import columns_of_rows
 from include.evergreen.simulator import write_csv
 from include.evergreen.stages.bundle import load_predictor, raw_rows
@@ -28,15 +29,17 @@ STACK = "Airflow and MLflow start"
 FIRST_DATA = "A first year of rides lands and is ingested"
 FIRST_MODEL = "A first model is tuned, judged and registered"
 FIRST_STAGED = "It proves itself in staging"
+FIRST_RELEASED = "It goes into production"
 SERVE = "It serves requests"
 DRIFT_LANDS = "The world drifts: new months land"
 DRIFT_SEEN = "The monitor sees the drift"
 RETRAINED = "A challenger beats the champion"
-REPLACED = "It proves itself and takes over"
+SECOND_STAGED = "The challenger proves itself in staging"
+REPLACED = "It takes over in production"
 COMPARE = "Both are scored on the same fresh days"
 STEPS = (
-    *(STACK, FIRST_DATA, FIRST_MODEL, FIRST_STAGED, SERVE, DRIFT_LANDS, DRIFT_SEEN),
-    *(RETRAINED, REPLACED, COMPARE),
+    *(STACK, FIRST_DATA, FIRST_MODEL, FIRST_STAGED, FIRST_RELEASED, SERVE),
+    *(DRIFT_LANDS, DRIFT_SEEN, RETRAINED, SECOND_STAGED, REPLACED, COMPARE),
 )
 ROUNDS = 3  # windows of drift that are tried until a challenger wins
 _SERVED_DAYS, _ROWS_A_REQUEST = 21, 4
@@ -44,10 +47,18 @@ _SERVED_DAYS, _ROWS_A_REQUEST = 21, 4
 
 @dataclass
 class Ending:
-    """What the demo has to show at its end."""
+    """What the demo has to show at its end.
+
+    `endpoint` is production's, `staging` the other one. `answered` and `lost` are requests to
+    production while the second version took over. `journal` says why what is there is there.
+    """
 
     runtime: str = ""
     versions: list[int] = field(default_factory=list)
+    staging: str = ""
+    answered: int = 0
+    lost: int = 0
+    journal: str = ""
     metric: str = ""
     metric_before: float | None = None
     metric_after: float | None = None
@@ -64,6 +75,7 @@ class Story:
         self._resources = resources
         self._watch = watch
         self._steps = steps
+        self._found = Found(watch)
         self.ending = Ending(metric=resources.spec.training.metric)
 
     def tell(self) -> Ending:
@@ -76,7 +88,7 @@ class Story:
         self._serve(first)
         for number in range(1, ROUNDS + 1):
             period = self._drift(first)
-            second = self._replacement(first, last=number == ROUNDS)
+            second = self._replacement(first, period, last=number == ROUNDS)
             if second is not None:
                 self._compare(first, second, period)
                 break
@@ -84,21 +96,34 @@ class Story:
 
     def _birth(self) -> Deployment:
         """The version that answers before the drift."""
+        live = self._watch.ledger.deployment(self._watch.model, "production")
+        if live is not None:
+            for name in (FIRST_DATA, FIRST_MODEL, FIRST_STAGED, FIRST_RELEASED):
+                self._steps.skip(name, f"v{live.version} answers already")
+            return self._now_live(live)
+        version = self._staged()
+        with self._steps.step(FIRST_RELEASED) as step:
+            live = self._wait_for_live(step, version, "release")
+        return self._now_live(live)
+
+    def _staged(self) -> int:
+        """The first version in staging."""
         live = self._watch.ledger.deployment(self._watch.model, "staging")
         if live is not None:
             for name in (FIRST_DATA, FIRST_MODEL, FIRST_STAGED):
-                self._steps.skip(name, f"v{live.version} answers already")
-            return self._now_live(live)
+                self._steps.skip(name, f"v{live.version} is in staging already")
+            return live.version
         with self._steps.step(FIRST_DATA) as step:
             if world.newest_day(self._resources) is None:
                 wait_for_dags(self._watch, 300, lambda note: self._steps.tell(step, "", note))
                 self._land(step, world.first_period())
         with self._steps.step(FIRST_MODEL) as step:
-            version = wait_for(self._watch, self._steps, step, self._registered, nudge="train")
-            step.detail = f"v{version}, {self._said('judge')}"
+            version = wait_for(
+                self._watch, self._steps, step, self._found.registered, nudge="train"
+            )
+            step.detail = f"v{version}, {self._found.said('judge')}"
         with self._steps.step(FIRST_STAGED) as step:
-            live = self._wait_for_live(step, version)
-        return self._now_live(live)
+            return self._wait_for_live(step, version, "deploy").version
 
     def _serve(self, live: Deployment) -> None:
         with self._steps.step(SERVE) as step:
@@ -118,21 +143,25 @@ class Story:
             step.detail += f"; {asked}"
         with self._steps.step(DRIFT_SEEN) as step:
             trigger(self._watch, "monitor")
-            report = wait_for(self._watch, self._steps, step, self._drift_of(live), nudge="monitor")
+            report = wait_for(
+                self._watch, self._steps, step, self._found.drift_of(live.version), nudge="monitor"
+            )
             self.ending.drift_report = report.report_uri
             self.ending.drift_reason = step.detail = report.verdict.reason
         return period
 
-    def _replacement(self, first: Deployment, *, last: bool) -> Deployment | None:
+    def _replacement(
+        self, first: Deployment, period: world.Period, *, last: bool
+    ) -> Deployment | None:
         """The version that takes over; None if the challenger lost and another round is allowed."""
         with self._steps.step(RETRAINED) as step:
             began = dt.datetime.now(dt.UTC)
 
             def judged(facts: Facts) -> tuple[int, str] | None:
-                version = self._registered(facts)
+                version = self._found.registered(facts)
                 if version is not None and version > first.version:
                     return version, ""
-                lost = self._lost_since(began)
+                lost = self._found.lost_since(began)
                 return (0, lost) if lost is not None else None
 
             version, lost = wait_for(self._watch, self._steps, step, judged, nudge="train")
@@ -141,9 +170,28 @@ class Story:
                     raise DemoFailed(f"No challenger won in {ROUNDS} rounds: {lost}")
                 step.detail = f"the champion stays ({lost}); the world drifts on"
                 return None
-            step.detail = f"v{version}, {self._said('judge')}"
-        with self._steps.step(REPLACED) as step:
-            return self._now_live(self._wait_for_live(step, version))
+            step.detail = f"v{version}, {self._found.said('judge')}"
+        return self._now_live(self._take_over(version, period))
+
+    def _take_over(self, version: int, period: world.Period) -> Deployment:
+        """The version answers in production, its watch is over, and no request was lost."""
+
+        def address() -> str:
+            return self._found.in_production().service.endpoint
+
+        rows = world.typed(period.rows(), self._resources.spec)
+        with Passerby(raw_rows(rows, Client(address()).contract()), address) as passerby:
+            with self._steps.step(SECOND_STAGED) as step:
+                self._wait_for_live(step, version, "deploy")
+            with self._steps.step(REPLACED) as step:
+                live = self._wait_for_live(step, version, "release")
+                where, done = step.detail, self._found.released(version)
+                wait_for(self._watch, self._steps, step, done, nudge="release")
+                step.detail = f"{where}; {passerby.told()}"
+        self.ending.answered, self.ending.lost = passerby.answered.total(), len(passerby.lost)
+        if passerby.lost:
+            raise DemoFailed(f"{passerby.told()}. The first: {passerby.lost[0]}")
+        return live
 
     def _compare(self, old: Deployment, new: Deployment, period: world.Period) -> None:
         """The old version from its bundle, the new one by its endpoint, on days after both."""
@@ -207,46 +255,25 @@ class Story:
         )
         step.detail = f"{count} requests of {_ROWS_A_REQUEST} rows answered"
 
-    def _wait_for_live(self, step: Step, version: int) -> Deployment:
+    def _wait_for_live(self, step: Step, version: int, stage: str) -> Deployment:
+        """What that stage brings into its environment: `deploy` staging, `release` production."""
+
         def live(facts: Facts) -> Deployment | None:
-            found = facts.deployment
+            found = facts.deployment if stage == "deploy" else facts.production
             return found if found is not None and found.version >= version else None
 
-        found = wait_for(self._watch, self._steps, step, live, nudge="deploy")
+        found = wait_for(self._watch, self._steps, step, live, nudge=stage)
         Client(found.service.endpoint).wait_for_version(found.version)
         kind = "a container" if found.service.runtime == "docker" else "a plain process"
         step.detail = f"v{found.version} answers at {found.service.endpoint}, {kind}"
         return found
 
     def _now_live(self, live: Deployment) -> Deployment:
+        """Note it for the ending."""
+        staged = self._watch.ledger.deployment(self._watch.model, "staging")
+        self.ending.staging = staged.service.endpoint if staged else ""
+        self.ending.journal = self._found.why_it_is_there()
         self.ending.versions.append(live.version)
         self.ending.runtime = live.service.runtime
         self.ending.endpoint = live.service.endpoint
         return live
-
-    def _registered(self, _: Facts) -> int | None:
-        training = self._watch.ledger.latest_training(self._watch.model, "registered")
-        return training.candidate.version if training and training.candidate else None
-
-    def _lost_since(self, began: dt.datetime) -> str | None:
-        """Why a challenger lost since then; None if none did."""
-        for decision in self._watch.ledger.decisions(self._watch.model):
-            if decision.stage == "judge" and decision.last_seen > began:
-                return None if decision.verdict == "won" else decision.reason
-        return None
-
-    def _drift_of(self, live: Deployment) -> Callable[[Facts], DriftReport | None]:
-        def seen(_: Facts) -> DriftReport | None:
-            for report in self._watch.ledger.drift_reports(self._watch.model, limit=5):
-                if report.champion_version == live.version and report.verdict.verdict == "drift":
-                    return report
-            return None
-
-        return seen
-
-    def _said(self, stage: str) -> str:
-        """The newest reason that a stage recorded."""
-        for decision in self._watch.ledger.decisions(self._watch.model):
-            if decision.stage == stage:
-                return decision.reason
-        return ""

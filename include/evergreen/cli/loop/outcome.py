@@ -40,7 +40,8 @@ class Facts:
     """What is known of a model at one moment, about everything since the walk began.
 
     `dealt_with`: the landed file is acknowledged (True where none was landed). `decisions` and
-    `runs` are newest first; `failure` is the error of a run that failed.
+    `runs` are newest first. `deployment` is live in staging, `production` in production. `failure`
+    is the error of a run that failed, `release_failure` of one that was to release a version.
     """
 
     dealt_with: bool
@@ -50,8 +51,10 @@ class Facts:
     running: tuple[str, ...] = ()
     decisions: Sequence[Decision] = ()
     deployment: Deployment | None = None
+    production: Deployment | None = None
     candidate: int | None = None
     failure: str = ""
+    release_failure: str = ""
     quiet_s: float = 0.0
     note: str = ""
 
@@ -60,15 +63,18 @@ class Facts:
         return any(not run.is_over for stage in stages for run in self.runs.get(stage, ()))
 
 
-def outcome_of(facts: Facts, since: dt.datetime) -> Outcome | None:
-    """The end of the walk, or None while it goes on."""
+def outcome_of(facts: Facts, since: dt.datetime, *, asks: bool = False) -> Outcome | None:
+    """The end of the walk, or None while it goes on: a version in staging is one, whatever becomes
+    of it in production. `asks`: somebody must approve a release.
+    """
     file = facts.file
     if facts.dealt_with and file is not None and file.state in ("quarantined", "stopped"):
         return Outcome(Status.QUARANTINED, f"{file.rule}: {file.reason}")
     live = facts.deployment
     if live is not None and dt.datetime.fromisoformat(live.deployed_at) > since:
         where = live.service.endpoint
-        return Outcome(Status.STAGED, f"v{live.version} is verified and answers at {where}")
+        said = f"v{live.version} is verified and answers at {where}, in staging"
+        return Outcome(Status.STAGED, f"{said}; {_in_production(facts, live, asks)}")
     if facts.failure:
         return Outcome(Status.FAILED, facts.failure)
     if not facts.dealt_with or facts.active("ingest", "train", "deploy"):
@@ -76,6 +82,22 @@ def outcome_of(facts: Facts, since: dt.datetime) -> Outcome | None:
     if facts.candidate is not None or facts.quiet_s < QUIET_S:
         return None
     return _why_nothing_came(facts)
+
+
+def _in_production(facts: Facts, staged: Deployment, asks: bool) -> str:
+    """What becomes of a staged version in production, as far as it is known."""
+    dag = f"{staged.model}.release"
+    if facts.production is not None and facts.production.version == staged.version:
+        return f"it answers in production at {facts.production.service.endpoint}"
+    for decision in facts.decisions:
+        about = decision.details.get("version")
+        if decision.stage == "release" and about == staged.version:
+            waits = asks and decision.verdict == "proposed"
+            word = "waits for approval" if waits else decision.verdict.replace("_", " ")
+            return f"for production, {dag}: {word}, {decision.reason}"
+    if asks:
+        return f"{dag} asks for approval before it goes into production"
+    return f"{dag} brings it into production"
 
 
 def _why_nothing_came(facts: Facts) -> Outcome | None:

@@ -20,7 +20,9 @@ from include.evergreen.contracts import FileOutcome
 from include.evergreen.errors import Unavailable
 from include.evergreen.settings import Settings
 
-STAGES = ("ingest", "train", "deploy", "monitor")
+STAGES = ("ingest", "train", "deploy", "release", "monitor")
+#: Where the walk from a file to staging leads; what fails here ends it.
+LOOP = ("ingest", "train", "deploy")
 #: Nothing waits for it.
 CARD_TASK = "write_model_card"
 DEAD_S = 10.0  # a stack that nobody watches over for this long does not come back by itself
@@ -37,7 +39,7 @@ class Watch:
         self._api: AirflowApi | None = None
         self._dead_since: float | None = None
         self._quiet_since = time.monotonic()
-        self._last_failure = ""
+        self._last_failure = self._last_release_failure = ""
 
     @property
     def ledger(self) -> Ledger:
@@ -57,12 +59,12 @@ class Watch:
         running: tuple[str, ...] = ()
         try:
             runs = self._runs()
-            running, failure = self._tasks(runs)
-            self._last_failure = failure
+            running, self._last_failure = self._tasks(runs)
+            self._last_release_failure = self._failure_of("release", runs)
             self._dead_since = None
         except (Unavailable, AirflowRefused) as error:
             note = self._look_after_stack(error)
-        if note or any(not run.is_over for found in runs.values() for run in found):
+        if note or self._is_at_work(runs):
             self._quiet_since = time.monotonic()
         waiting = ledger.candidates_undeployed(self.model)
         return Facts(
@@ -73,8 +75,10 @@ class Watch:
             running=running,
             decisions=[d for d in ledger.decisions(self.model) if d.last_seen >= self.since],
             deployment=ledger.deployment(self.model, "staging"),
+            production=ledger.deployment(self.model, "production"),
             candidate=waiting[0].version if waiting else None,
             failure="" if note else self._last_failure,
+            release_failure="" if note else self._last_release_failure,
             quiet_s=time.monotonic() - self._quiet_since,
             note=note,
         )
@@ -100,12 +104,27 @@ class Watch:
             stage: self.airflow().runs(f"{self.model}.{stage}", since, limit=10) for stage in STAGES
         }
 
+    @staticmethod
+    def _is_at_work(runs: Mapping[str, list[DagRun]]) -> bool:
+        """Whether a run is under way from which a new version may come; a release may wait for
+        somebody's approval for days.
+        """
+        stages = (stage for stage in runs if stage != "release")
+        return any(not run.is_over for stage in stages for run in runs[stage])
+
+    def _failure_of(self, stage: str, runs: Mapping[str, list[DagRun]]) -> str:
+        """What the newest run of a stage died of; '' if it did not, or the loop goes on."""
+        found = runs.get(stage)
+        if not found or found[0].state != "failed" or self._goes_on(found[0]):
+            return ""
+        return self.error_of(found[0])
+
     def _tasks(self, runs: Mapping[str, list[DagRun]]) -> tuple[tuple[str, ...], str]:
         """The tasks that run now, and what the newest failed run of the loop died of."""
         running, failure = [], ""
         for stage, found in runs.items():
-            if found and found[0].state == "failed" and stage != "monitor" and not failure:
-                failure = "" if self._goes_on(found[0]) else self.error_of(found[0])
+            if stage in LOOP and not failure:
+                failure = self._failure_of(stage, runs)
             for run in found:
                 if not run.is_over:
                     running += [
@@ -161,6 +180,7 @@ def wait_for_dags(
     Raises:
         Unavailable: it does not have them after `timeout_s`, or one is paused; with what to do.
     """
+    loop = {f"{watch.model}.{stage}" for stage in (*LOOP, "monitor")}
     wanted = {f"{watch.model}.{stage}" for stage in STAGES}
     deadline, asked = time.monotonic() + timeout_s, False
     while True:
@@ -168,7 +188,7 @@ def wait_for_dags(
         try:
             found = watch.airflow().dags(watch.model)
             if wanted <= set(found):
-                _require_unpaused(found)
+                _require_unpaused({dag_id: found[dag_id] for dag_id in loop})
                 return
             if not asked:
                 for token in {d["file_token"] for d in watch.airflow().any_dags()}:
@@ -186,7 +206,10 @@ def wait_for_dags(
 
 
 class PausedDags(Unavailable):
-    """Somebody paused a DAG of the model; only a person can mean it otherwise."""
+    """Somebody paused a DAG of the loop; only a person can mean it otherwise.
+
+    Whoever pauses release freezes production: the loop still leads to staging.
+    """
 
 
 def _require_unpaused(found: Mapping[str, Mapping[str, object]]) -> None:

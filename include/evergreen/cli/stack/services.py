@@ -9,44 +9,58 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from include.evergreen.contracts import RunningService
+from include.evergreen.contracts import Deployment, RunningService
 from include.evergreen.errors import EvergreenError, SettingsError, Unavailable
 from include.evergreen.settings import Settings
 
 if TYPE_CHECKING:
     from include.evergreen.adapters.runtime import Runtime
+    from include.evergreen.spec import ModelSpec
 
 GRACE_S = 10.0
 
 
 def revive(settings: Settings, say: Callable[[str], None]) -> None:
-    """Start what is live in the ledger and does not run: after `make down`, or a restart."""
+    """Start what is live in the ledger and does not run: after `make down`, or a restart.
+
+    In production first: that is where clients wait.
+    """
     from include.evergreen.adapters.ledger import open_ledger
-    from include.evergreen.adapters.runtime import runtime_of
 
     logging.getLogger("alembic").setLevel(logging.WARNING)  # a person at a terminal, not a task
     from include.evergreen.spec import load_specs
 
     ledger = open_ledger(settings.ledger_url)
-    for model, spec in load_specs(settings.models_dir).specs.items():
-        live = ledger.deployment(model, "staging")
-        if live is None:
-            continue
-        try:
-            runtime = runtime_of(live.service, settings)
-            if runtime.state(live.service) == "running" and runtime.is_published(live.service):
-                continue
-            from include.evergreen.stages.deploy.settle import settle_deployments
-            from include.evergreen.stages.resources import Resources
+    for environment in ("production", "staging"):
+        for model, spec in load_specs(settings.models_dir).specs.items():
+            live = ledger.deployment(model, environment)
+            if live is not None:
+                _revive_one(settings, spec, live, say)
 
-            settle_deployments(Resources(spec, settings), now=dt.datetime.now(dt.UTC))
-            now = ledger.deployment(model, "staging") or live
-            if not runtime_of(now.service, settings).is_published(now.service):
-                raise Unavailable(f"run {model}.deploy; its log says why.")
-        except EvergreenError as error:
-            say(f"{model} v{live.version} does not answer in staging: {error}")
-        else:
-            say(f"{model} v{now.version} answers again in staging.")
+
+def _revive_one(
+    settings: Settings, spec: ModelSpec, live: Deployment, say: Callable[[str], None]
+) -> None:
+    from include.evergreen.adapters.ledger import open_ledger
+    from include.evergreen.adapters.runtime import runtime_of
+
+    where = live.environment
+    try:
+        runtime = runtime_of(live.service, settings)
+        if runtime.state(live.service) == "running" and runtime.is_published(live.service):
+            return
+        from include.evergreen.stages.deploy.settle import settle_deployments
+        from include.evergreen.stages.resources import Resources
+
+        settle_deployments(Resources(spec, settings), where, now=dt.datetime.now(dt.UTC))
+        now = open_ledger(settings.ledger_url).deployment(live.model, where) or live
+        if not runtime_of(now.service, settings).is_published(now.service):
+            stage = "deploy" if where == "staging" else "release"
+            raise Unavailable(f"run {live.model}.{stage}; its log says why.")
+    except EvergreenError as error:
+        say(f"{live.model} v{live.version} does not answer in {where}: {error}")
+    else:
+        say(f"{live.model} v{now.version} answers again in {where}.")
 
 
 def prepare_in_background(settings: Settings, model: str) -> None:

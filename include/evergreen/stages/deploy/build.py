@@ -12,7 +12,7 @@ from include.evergreen.stages.deploy.deployment_lease import (
     under_deployment_lease,
 )
 from include.evergreen.stages.deploy.fetch_bundle import fetch_bundle
-from include.evergreen.stages.deploy.services import ENVIRONMENT
+from include.evergreen.stages.deploy.services import PRODUCTION, STAGING
 from include.evergreen.stages.deploy.settle import settle_deployments
 from include.evergreen.stages.journal import anchor_entries
 from include.evergreen.stages.resources import Resources
@@ -20,7 +20,7 @@ from include.evergreen.stages.resources import Resources
 log = logging.getLogger(__name__)
 
 
-@under_deployment_lease
+@under_deployment_lease(STAGING)
 def choose_version(
     resources: Resources, version: int | None, *, now: dt.datetime
 ) -> Candidate | None:
@@ -32,13 +32,13 @@ def choose_version(
     Raises:
         InputError: the version asked for is not one that the ledger knows.
     """
-    settle_deployments(resources, now=now)
+    settle_deployments(resources, STAGING, now=now)
     if version is not None:
-        return _recorded(resources, version)
+        return recorded_candidate(resources, version)
     waiting = [
         candidate
         for candidate in resources.ledger.candidates_undeployed(resources.model)
-        if _beat_what_is_live(resources, candidate, now)
+        if _beat_the_champion(resources, candidate, now)
     ]
     if len(waiting) > 1:
         passed_over = ", ".join(f"v{candidate.version}" for candidate in waiting[1:11])
@@ -51,21 +51,21 @@ def choose_version(
 def version_to_wake_for(resources: Resources, *, now: dt.datetime) -> Candidate | None:
     """The version that waits for a deployment to wake up; None while one is under way."""
     try:
-        with deployment_lease(resources, wait=False):
+        with deployment_lease(resources, STAGING, wait=False):
             return choose_version(resources, None, now=now)
     except Busy as busy:
         log.info("A deployment of %s is under way: %s", resources.model, busy)
         return None
 
 
-@under_deployment_lease
+@under_deployment_lease(STAGING)
 def build_image(resources: Resources, candidate: Candidate, *, now: dt.datetime) -> BuiltImage:
     """The image of a candidate, from the registered bundle; found again if it was built before.
 
     Raises:
         ArtifactRefused: the bundle is not, digest for digest, the one the ledger recorded.
     """
-    recorded = _recorded(resources, candidate.version)
+    recorded = recorded_candidate(resources, candidate.version)
     if recorded.manifest_digest != candidate.manifest_digest:
         raise ArtifactRefused(
             f"{candidate.model} v{candidate.version} was registered with manifest "
@@ -88,19 +88,18 @@ def build_image(resources: Resources, candidate: Candidate, *, now: dt.datetime)
     return image
 
 
-def _beat_what_is_live(resources: Resources, candidate: Candidate, now: dt.datetime) -> bool:
-    """Whether the candidate was judged against the very version that answers now.
+def _beat_the_champion(resources: Resources, candidate: Candidate, now: dt.datetime) -> bool:
+    """Whether the candidate was judged against the very version that is in production now.
 
-    `train` and `deploy` run beside each other: a version may have gone live after the judge looked.
-    One that was never compared with it is given up; by hand it can still be staged.
+    `train` and `release` run beside each other: a version may have been released after the judge
+    looked. One that was never compared with it is given up; by hand it can still be staged. Before
+    the first release there is no champion, and each version may follow the one before in staging.
     """
-    live = resources.ledger.deployment(resources.model, ENVIRONMENT)
-    training = resources.ledger.training(candidate.training_key)
-    judged = training.judgement.champion_version if training and training.judgement else None
-    if live is None or judged == live.version:
+    champion = resources.ledger.deployment(resources.model, PRODUCTION)
+    judged = judged_against(resources, candidate)
+    if champion is None or judged == champion.version:
         return True
-    against = f"champion v{judged}" if judged is not None else "no champion"
-    why = f"judged against {against}, and v{live.version} is live now: they were never compared"
+    why = never_compared(judged, champion.version)
     log.warning("%s v%d is not staged: %s", candidate.model, candidate.version, why)
     _give_up(resources, candidate, why, now)
     return False
@@ -111,14 +110,30 @@ def _give_up(resources: Resources, candidate: Candidate, why: str, now: dt.datet
     name = f"{candidate.model} v{candidate.version}, never started"
     ledger = resources.ledger
     deployment = ledger.begin_deployment(
-        candidate.model, candidate.version, ENVIRONMENT, name, now, run=resources.owner
+        candidate.model, candidate.version, STAGING, name, now, run=resources.owner
     )
     ledger.finish_deployment(deployment, "failed", why, (), now, run=resources.owner)
     anchor_entries(resources, candidate.model, now=now)
 
 
-def _recorded(resources: Resources, version: int) -> Candidate:
-    """What the ledger recorded of a version when it was registered."""
+def judged_against(resources: Resources, candidate: Candidate) -> int | None:
+    """The champion that a candidate was judged against; None where there was none."""
+    training = resources.ledger.training(candidate.training_key)
+    return training.judgement.champion_version if training and training.judgement else None
+
+
+def never_compared(judged: int | None, champion: int) -> str:
+    """Why a version that was judged against another champion is not taken by itself."""
+    against = f"champion v{judged}" if judged is not None else "no champion"
+    return f"judged against {against}, and v{champion} is live now: they were never compared"
+
+
+def recorded_candidate(resources: Resources, version: int) -> Candidate:
+    """What the ledger recorded of a version when it was registered.
+
+    Raises:
+        InputError: no training registered it here.
+    """
     snapshot = resources.ledger.snapshot_of_version(resources.model, version)
     training = resources.ledger.training(snapshot.key) if snapshot else None
     if training is None or training.candidate is None:

@@ -1,27 +1,58 @@
-"""The proven candidate answers in staging, the registry says so, and the earlier one has ended."""
+"""The proven candidate answers in its environment, the registry says so, and the earlier one has
+ended, or is kept warm.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
 import logging
+from typing import Literal
 
-from include.evergreen.contracts import Deployment, RunningService, Verification
+from include.evergreen.adapters.ledger import DeploymentRecord
+from include.evergreen.adapters.runtime import Environment
+from include.evergreen.contracts import (
+    Check,
+    Deployment,
+    JournalEntry,
+    RunningService,
+    Verification,
+)
 from include.evergreen.errors import LeaseLost, Unavailable, VerificationFailed
-from include.evergreen.stages.deploy.deployment_lease import under_deployment_lease
+from include.evergreen.stages.deploy.deployment_lease import (
+    deployment_lease,
+    under_deployment_lease,
+)
 from include.evergreen.stages.deploy.fetch_bundle import forget_bundles
-from include.evergreen.stages.deploy.services import ENVIRONMENT, runtime_for
+from include.evergreen.stages.deploy.services import STAGE_OF, STAGING, runtime_for
 from include.evergreen.stages.deploy.settle import publish, settle_deployments
 from include.evergreen.stages.resources import Resources
 
 log = logging.getLogger(__name__)
 
 
-@under_deployment_lease
+@under_deployment_lease(STAGING)
 def promote_to_staging(
     resources: Resources, verification: Verification, *, now: dt.datetime
 ) -> Deployment:
-    """Record the candidate as live, send its clients to it, move the aliases, then stop what it
-    replaced.
+    """The candidate answers in staging, under the alias of that name; see `go_live`."""
+    deployed = go_live(resources, STAGING, verification, now=now)
+    forget_bundles(resources)
+    return deployed
+
+
+def go_live(
+    resources: Resources,
+    environment: Environment,
+    verification: Verification,
+    *,
+    reason: str = "verified",
+    replaced: Literal["stopping", "spare"] = "stopping",
+    why_replaced: str = "",
+    entry: JournalEntry | None = None,
+    now: dt.datetime,
+) -> Deployment:
+    """Record the candidate as live, send its clients to it, move the alias, then stop what it
+    replaced, or keep it as the spare.
 
     The ledger's record comes first: after a crash at any point the same call, or the next run's
     settling, finishes the rest. Only at an address where nothing answers is the candidate there
@@ -38,13 +69,67 @@ def promote_to_staging(
             f"{verification.model} v{verification.version} did not pass its verification; only "
             "what passed is promoted."
         )
-    live = resources.ledger.deployment(resources.model, ENVIRONMENT)
-    if live is None or live.service.service_id != service.service_id:
-        nobodys = live is None or live.service.endpoint != service.endpoint
-        _make_live(resources, verification, service, now, publish_first=nobodys)
-    settle_deployments(resources, now=now)
-    forget_bundles(resources)
-    deployed = resources.ledger.deployment(resources.model, ENVIRONMENT)
+    with deployment_lease(resources, environment):
+        live = resources.ledger.deployment(resources.model, environment)
+        if live is None or live.service.service_id != service.service_id:
+            number = _begun(resources, environment, verification)
+            runtime_for(resources, service).keep(service)
+            if live is None or live.service.endpoint != service.endpoint:  # nobody answers there
+                publish(resources, environment, service)
+            checks = [check.as_json() for check in verification.checks]
+            resources.ledger.finish_deployment(
+                number,
+                "live",
+                reason,
+                checks,
+                now,
+                replaced=replaced,
+                why_replaced=why_replaced,
+                run=resources.owner,
+                entry=entry,
+            )
+        settle_deployments(resources, environment, now=now)
+        return _answering(resources, environment, verification)
+
+
+def proven_by(record: DeploymentRecord, service: RunningService) -> Verification:
+    """What a deployment has shown before it went live."""
+    checks = tuple(Check(**check) for check in record.checks)
+    return Verification(record.model, record.version, service, checks)
+
+
+def _begun(resources: Resources, environment: Environment, verification: Verification) -> int:
+    """The deployment under way whose running service this is.
+
+    Raises:
+        LeaseLost: there is none.
+        VerificationFailed: the service has ended since it was verified.
+    """
+    service, again = verification.service, f"{verification.model}.{STAGE_OF[environment]} again"
+    begun = [
+        record
+        for record in resources.ledger.deployments(resources.model, ["starting"], environment)
+        if record.service is not None and record.service.service_id == service.service_id
+    ]
+    if not begun:
+        raise LeaseLost(
+            f"No deployment of {verification.model} with the service {service.name} is under way: "
+            f"it was promoted and replaced, or given up. Run {again}."
+        )
+    runtime = runtime_for(resources, service)
+    if runtime.state(service) != "running":
+        raise VerificationFailed(
+            f"{service.name} passed its checks and has ended since; what answered before still "
+            f"does. Its last log lines:\n{runtime.logs(service, lines=30)}\nRun {again}."
+        )
+    return begun[0].id
+
+
+def _answering(
+    resources: Resources, environment: Environment, verification: Verification
+) -> Deployment:
+    """What is live now, if it is what was verified and clients are sent to it."""
+    deployed = resources.ledger.deployment(resources.model, environment)
     if deployed is None or deployed.version != verification.version:
         raise LeaseLost(
             f"{verification.model} v{verification.version} was live and no longer is: a later "
@@ -56,39 +141,8 @@ def promote_to_staging(
             "answered by it yet; what answered before still does. The log above says why; the next "
             "try goes on."
         )
-    log.info("%s v%d answers at %s", deployed.model, deployed.version, deployed.service.endpoint)
-    return deployed
-
-
-def _make_live(
-    resources: Resources,
-    verification: Verification,
-    service: RunningService,
-    now: dt.datetime,
-    *,
-    publish_first: bool,
-) -> None:
-    runtime = runtime_for(resources, service)
-    begun = [
-        record
-        for record in resources.ledger.deployments(resources.model, ["starting"])
-        if record.service is not None and record.service.service_id == service.service_id
-    ]
-    if not begun:
-        raise LeaseLost(
-            f"No deployment of {verification.model} with the service {service.name} is under way: "
-            f"it was promoted and replaced, or given up. Run {verification.model}.deploy again."
-        )
-    if runtime.state(service) != "running":
-        raise VerificationFailed(
-            f"{service.name} passed its checks and has ended since; what answered before still "
-            f"does. Its last log lines:\n{runtime.logs(service, lines=30)}\n"
-            f"Run {verification.model}.deploy again."
-        )
-    runtime.keep(service)
-    if publish_first:
-        publish(resources, service)
-    checks = [check.as_json() for check in verification.checks]
-    resources.ledger.finish_deployment(
-        begun[0].id, "live", "verified", checks, now, run=resources.owner
+    log.info(
+        "%s v%d answers in %s at %s",
+        *(deployed.model, deployed.version, environment, deployed.service.endpoint),
     )
+    return deployed

@@ -32,6 +32,14 @@ class ServiceProbe:
         """Status, and the JSON body (None where there is none)."""
         return self._ask("GET", path, timeout_s=timeout_s)
 
+    def text(self, path: str, timeout_s: float = TIMEOUT_S) -> str:
+        """The body as text; '' if none came with status 200."""
+        try:
+            answer = self._session.get(f"{self._endpoint}{path}", timeout=timeout_s)
+        except requests.RequestException:
+            return ""
+        return answer.text if answer.ok else ""
+
     def post(
         self, path: str, body: bytes, content_type: str = "application/json"
     ) -> tuple[int, Any]:

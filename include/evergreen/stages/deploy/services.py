@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Literal
+from typing import Final
 
-from include.evergreen.adapters.runtime import Limits, Runtime, ServiceOrder, runtime_of
+from include.evergreen.adapters.runtime import (
+    Environment,
+    Limits,
+    Runtime,
+    ServiceOrder,
+    runtime_of,
+)
 from include.evergreen.contracts import BuiltImage, RunningService
 from include.evergreen.stages.resources import Resources
 
-ENVIRONMENT: Literal["staging"] = "staging"
+STAGING: Final = "staging"
+PRODUCTION: Final = "production"
+#: Which stage's DAG brings a version into each environment.
+STAGE_OF: dict[Environment, str] = {"staging": "deploy", "production": "release"}
 GRACE_S = 10.0  # what a service is given to answer what it has begun and to close its spool
 
 
-def order_for(resources: Resources, image: BuiltImage) -> ServiceOrder:
+def order_for(resources: Resources, image: BuiltImage, environment: Environment) -> ServiceOrder:
     deployment = resources.spec.deployment
-    folder = f"v{image.version}-{ENVIRONMENT}"
+    folder = f"v{image.version}-{environment}"
     return ServiceOrder(
         image=image,
-        environment=ENVIRONMENT,
+        environment=environment,
         limits=Limits(memory_mib=deployment.memory_mib, cpus=deployment.cpus, pids=deployment.pids),
         spool=resources.settings.spool_dir / image.model / folder,
         env={

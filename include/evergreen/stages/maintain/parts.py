@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
@@ -15,6 +15,7 @@ from include.evergreen.policy.retention_facts import Decided, RetentionRules, Th
 from include.evergreen.settings import Settings
 from include.evergreen.spec import ModelSpec
 from include.evergreen.stages.deploy.deployment_lease import deployment_subject
+from include.evergreen.stages.deploy.settle import ALIASES
 from include.evergreen.stages.leases import holding
 from include.evergreen.stages.resources import Resources
 from include.evergreen.stages.stores import Stores
@@ -43,7 +44,8 @@ class Installation(Stores):
     def resources(self, model: str) -> Resources:
         return Resources(self.specs[model], self.settings, owner=self.owner)
 
-    def alone_with(self, thing: Thing) -> AbstractContextManager[None]:
+    @contextmanager
+    def alone_with(self, thing: Thing) -> Iterator[None]:
         """While nobody else trains what a thing belongs to, or moves what answers for its model.
 
         What belongs to no model is nobody's work.
@@ -51,11 +53,10 @@ class Installation(Stores):
         Raises:
             Busy: on entering; somebody is at work on it.
         """
-        if thing.training:
-            return holding(self, training_subject(thing.training), wait=False)
-        if thing.model == NOBODY:
-            return nullcontext()
-        return holding(self, deployment_subject(thing.model), wait=False)
+        with ExitStack() as held:
+            for subject in _subjects_of(thing):
+                held.enter_context(holding(self, subject, wait=False))
+            yield
 
     @cached_property
     def runtimes(self) -> list[Runtime]:
@@ -68,6 +69,15 @@ class Installation(Stores):
         except EvergreenError as error:
             log.warning("Containers, images and networks are left alone in this run: %s", error)
         return found
+
+
+def _subjects_of(thing: Thing) -> list[str]:
+    """Where a training is named, it alone; else what answers for the model, in each environment."""
+    if thing.training:
+        return [training_subject(thing.training)]
+    if thing.model == NOBODY:
+        return []
+    return [deployment_subject(thing.model, environment) for environment in ALIASES]
 
 
 class Part(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 
+from include.evergreen.adapters.ledger import DeploymentRecord
 from include.evergreen.adapters.runtime import Runtime, StoredImage
 from include.evergreen.contracts import RunningService
 from include.evergreen.errors import EvergreenError
@@ -41,7 +42,7 @@ class DeploymentsPart:
                 before = live.get(record.environment)
                 state = "overtaken" if before is not None and record.id < before.id else ""
             elif state == "live":
-                state = self._what_lags(model, record.version, record.service)
+                state = self._what_lags(record)
             if state and record.state in {"starting", "live", "stopping"}:
                 begun = record.live_at or record.begun_at
                 name = f"deployment {record.id}"
@@ -50,17 +51,19 @@ class DeploymentsPart:
 
     def act(self, decided: Decided) -> None:
         resources = self._installation.resources(decided.thing.model)
-        settle_deployments(resources, now=self._installation.now)
+        for environment in ALIASES:
+            settle_deployments(resources, environment, now=self._installation.now)
 
-    def _what_lags(self, model: str, version: int, service: RunningService | None) -> str:
+    def _what_lags(self, record: DeploymentRecord) -> str:
         registry = self._installation.registry
+        model, version, service = record.model, record.version, record.service
         if model not in self._installation.specs or service is None:
             return ""
         aliases = registry.aliases(model)
         known = {v.version for v in registry.version_states(model, look_at_bundles=False)}
-        behind = [alias for alias in ALIASES if aliases.get(alias) != version]
-        if behind and version in known:
-            return f"live without the alias {' and '.join(behind)}"
+        alias = ALIASES[record.environment]
+        if aliases.get(alias) != version and version in known:
+            return f"live without the alias {alias}"
         resources = self._installation.resources(model)
         try:
             runtime = runtime_for(resources, service)

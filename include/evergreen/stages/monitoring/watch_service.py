@@ -1,7 +1,8 @@
-"""Asks the service that is live whether it answers, and whether it had to drop requests it served.
+"""Asks the services that are live whether they answer, and whether they had to drop requests.
 
-A service never answers slower because its request log is slow or its disk is full: it drops what
-it cannot write, and counts it. Somebody has to be told, or drift is judged on what is left.
+One that is silent is started again, in production first. A service never answers slower because its
+request log is slow or its disk is full: it drops what it cannot write, and counts it. Somebody has
+to be told, or drift is judged on what is left.
 """
 
 from __future__ import annotations
@@ -11,41 +12,69 @@ import logging
 import math
 from http import HTTPStatus
 
+from include.evergreen.adapters.runtime import Environment
 from include.evergreen.contracts import Deployment
+from include.evergreen.errors import EvergreenError
+from include.evergreen.stages.deploy.deployment_lease import deployment_lease
 from include.evergreen.stages.deploy.service_probe import ServiceProbe
-from include.evergreen.stages.deploy.services import ENVIRONMENT
+from include.evergreen.stages.deploy.services import STAGE_OF
+from include.evergreen.stages.deploy.settle import settle_deployments
 from include.evergreen.stages.resources import Resources
 
 log = logging.getLogger(__name__)
 
-STAGE = "service"
+#: Under which stage the ledger keeps what was seen of the service in each environment.
+STAGES: dict[Environment, str] = {"production": "service", "staging": "staging_service"}
 
 
 def watch_service(resources: Resources, *, now: dt.datetime) -> str | None:
-    """What somebody should be told of the live service; None where all is well or was told before.
+    """What somebody should be told of the live services; None where all is well or was told before.
 
     It is told at each change (silent, dropping more than at the last look), and again at the 4th,
-    16th, 64th look that finds the same: an alert may be lost. Each is a decision of the stage
-    `service` in the ledger.
+    16th, 64th look that finds the same: an alert may be lost. Each is a decision in the ledger.
     """
-    live = resources.ledger.deployment(resources.model, ENVIRONMENT)
+    told = (_watch(resources, environment, now) for environment in STAGES)
+    return "\n".join(text for text in told if text) or None
+
+
+def _watch(resources: Resources, environment: Environment, now: dt.datetime) -> str:
+    live = resources.ledger.deployment(resources.model, environment)
     if live is None:
-        return None
+        return ""
     verdict, reason = _look(live)
-    before = next(
-        (d for d in resources.ledger.decisions(resources.model) if d.stage == STAGE), None
-    )
+    if verdict == "silent" and (again := _start_again(resources, live, now)) is not None:
+        verdict, reason = again
+    before = resources.ledger.last_decision(resources.model, STAGES[environment])
     if before is None and verdict == "well":
-        return None
+        return ""
     resources.ledger.record_decision(
-        resources.model, STAGE, verdict, reason, {"version": live.version}, now
+        resources.model, STAGES[environment], verdict, reason, {"version": live.version}, now
     )
     if verdict == "well":
-        return None
+        return ""
     log.warning("%s", reason)
     same = before is not None and (before.verdict, before.reason) == (verdict, reason)
     looks = before.count + 1 if same and before is not None else 1
-    return reason if _is_power_of_four(looks) else None
+    return reason if _is_power_of_four(looks) else ""
+
+
+def _start_again(
+    resources: Resources, live: Deployment, now: dt.datetime
+) -> tuple[str, str] | None:
+    """What is to be said of a service that was silent and answers again; None if it does not."""
+    if resources.ledger.image(live.model, live.version, live.service.runtime) is None:
+        return None
+    try:
+        with deployment_lease(resources, live.environment, wait=False):
+            settle_deployments(resources, live.environment, now=now)
+    except EvergreenError as error:  # said by the look that finds it silent again
+        log.warning("v%d in %s is not started again: %s", live.version, live.environment, error)
+        return None
+    settled = resources.ledger.deployment(live.model, live.environment)
+    if settled is None or _look(settled)[0] == "silent":
+        return None
+    where = f"{live.model} v{settled.version} in {live.environment}"
+    return "started", f"{where} did not answer; it was started again, and does."
 
 
 def _is_power_of_four(number: int) -> bool:
@@ -53,13 +82,14 @@ def _is_power_of_four(number: int) -> bool:
 
 
 def _look(live: Deployment) -> tuple[str, str]:
-    who = f"{live.model} v{live.version} at {live.service.endpoint}"
+    who = f"{live.model} v{live.version} in {live.environment} at {live.service.endpoint}"
     with ServiceProbe(live.service.endpoint) as probe:
         status, stats = probe.get("/stats")
     if status != HTTPStatus.OK or not isinstance(stats, dict):
         said = f"status {status}" if status else "no answer"
         return "silent", (
-            f"{who} does not answer ({said}). Run {live.model}.deploy: it starts it again."
+            f"{who} does not answer ({said}). Run {live.model}.{STAGE_OF[live.environment]}: it "
+            "starts it again."
         )
     spool = stats.get("spool") or {}
     dropped = int(spool.get("rows_dropped", 0))

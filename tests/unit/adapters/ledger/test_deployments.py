@@ -40,6 +40,37 @@ def test_the_live_switch_makes_the_former_one_stop(ledger):
     assert (stopped.live_at, stopped.ended_at) == (after(1), after(3))
 
 
+def _release(ledger, version: int, **more: str) -> int:
+    number = _begin(ledger, version, environment="production")
+    ledger.finish_deployment(number, "live", "released", CHECKS, after(version), **more)
+    return number
+
+
+def test_what_is_replaced_may_stay_warm_and_only_the_last_one_does(ledger):
+    first, second = _release(ledger, 1), _release(ledger, 2, replaced="spare")
+    assert _states(ledger) == {first: "spare", second: "live"}
+    ledger.let_spare_go(MODEL, "staging")
+    assert _states(ledger) == {first: "spare", second: "live"}, "another environment's"
+    third = _release(ledger, 3, replaced="spare")
+    assert _states(ledger) == {first: "stopping", second: "spare", third: "live"}
+    for _ in range(2):
+        ledger.let_spare_go(MODEL, "production")
+    assert _states(ledger) == {first: "stopping", second: "stopping", third: "live"}
+
+
+def test_a_spare_is_not_live_again_but_in_a_deployment_of_its_own(ledger):
+    first = _release(ledger, 1)
+    second = _release(ledger, 2, replaced="spare")
+    with pytest.raises(LeaseLost, match="it cannot become live"):
+        ledger.finish_deployment(first, "live", "back", [], NOW)
+    why = "rolled back to v1: it ended"
+    again = _release(ledger, 1, why_replaced=why)
+    assert _states(ledger) == {first: "stopping", second: "stopping", again: "live"}
+    reasons = {r.id: r.reason for r in ledger.deployments(MODEL, environment="production")}
+    assert reasons == {first: "released", second: why, again: "released"}
+    assert ledger.deployments(MODEL, environment="staging") == []
+
+
 def test_environments_are_apart(ledger):
     staging, production = _live(ledger, 2), _live(ledger, 1, "production")
     assert _states(ledger) == {staging: "live", production: "live"}

@@ -189,3 +189,15 @@ def test_processes_that_take_over_from_one_another_write_in_the_order_of_their_f
         rows = connection.exec_driver_sql("SELECT stage FROM evergreen_decisions ORDER BY id").all()
     fences = [int(row[0].removeprefix("fence ")) for row in rows]
     assert fences == sorted(fences)
+
+
+def test_under_two_leases_nothing_is_written_once_either_is_lost(ledger):
+    outer = ledger.take_lease("deployment:m:staging", "run 1", NOW, 60)
+    inner = ledger.take_lease("deployment:m:production", "run 1", NOW, 60)
+    with ledger.under_lease(outer), ledger.under_lease(inner):
+        ledger.record_image(image(), NOW)
+    ledger.take_lease("deployment:m:staging", "run 2", after(61), 60)
+    with ledger.under_lease(outer), ledger.under_lease(inner), pytest.raises(LeaseLost):
+        ledger.record_image(image(3), NOW)
+    with ledger.under_lease(inner):
+        ledger.record_image(image(3), NOW)

@@ -1,0 +1,47 @@
+"""Decides what an answer to "may this version be released?" comes to. Pure.
+
+The option that was chosen does not prove that a person chose it: what the clock answers by default
+approves nothing, and is nobody's word.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from include.evergreen.contracts import Actor, Answer
+
+Outcome = Literal["approved", "rejected", "expired", "superseded"]
+
+
+def outcome(answer: Answer, newer: int | None) -> Outcome:
+    """What becomes of the proposal.
+
+    A person's no stands, whatever was staged meanwhile. A yes to what a newer staged version has
+    replaced releases nothing: the newer one would be compared with nothing afterwards.
+
+    Args:
+        answer: what came back.
+        newer: the staged version that has taken the proposal's place; None: none has.
+    """
+    if answer.person and not answer.approves:
+        return "rejected"
+    if newer is not None:
+        return "superseded"
+    return "approved" if answer.person else "expired"
+
+
+def why(came_to: Outcome, answer: Answer, newer: int | None, waited_s: float) -> str:
+    """The reason that is recorded: a person's comment where there is one."""
+    if came_to == "superseded":
+        said = f"; {answer.person} had approved it" if answer.person else ""
+        return f"v{newer} is in staging now{said}"
+    if came_to == "expired":
+        return f"nobody answered within {waited_s:,.0f} s; it can be proposed again"
+    return answer.comment or "without a comment"
+
+
+def actor(came_to: Outcome, answer: Answer) -> Actor | None:
+    """Who decided: the person, the clock, or (None) the policy that lets a newer one go first."""
+    if came_to == "superseded":
+        return None
+    return Actor("person", answer.person) if answer.person else Actor("clock", "approval")

@@ -1,0 +1,109 @@
+"""What a service counts of the requests it answers, read from its /metrics."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+
+from include.evergreen.contracts import Fact, RunningService
+from include.evergreen.stages.deploy.service_probe import ServiceProbe
+from include.evergreen.stages.deploy.services import runtime_for
+from include.evergreen.stages.resources import Resources
+
+#: In the details of a decision: what a service had counted before it was sent its first request.
+COUNTERS = "counters"
+_SAMPLE = re.compile(r"^evergreen_(\w+)\{(.*)\} (\S+)$")
+_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+#: Paths that predict, as the service names them.
+_PREDICTING = ("invocations", "v2")
+_SERVER_ERROR, _REFUSED = "5", "4"
+
+
+@dataclass(frozen=True)
+class Counters(Fact):
+    """What a service has answered since it started, as it counts itself.
+
+    `refusals` are answers of 4xx: the client's fault, or a prediction that is no number.
+    `latencies` says how many were answered within each bound, in seconds, as Prometheus has it:
+    cumulative, and the last bound is `+Inf`. So are `predictions`, of a regression; `labels` are
+    rows by the class predicted. Neither has what a prober asked.
+    """
+
+    requests: int = 0
+    failures: int = 0
+    latencies: dict[str, int] = field(default_factory=dict)
+    refusals: int = 0
+    predictions: dict[str, int] = field(default_factory=dict)
+    labels: dict[str, int] = field(default_factory=dict)
+
+    def since(self, before: Counters) -> Counters:
+        """What came since then; all of it where the service was started again in between."""
+        if self.requests < before.requests:
+            return self
+        return Counters(
+            self.requests - before.requests,
+            self.failures - before.failures,
+            _minus(self.latencies, before.latencies),
+            self.refusals - before.refusals,
+            _minus(self.predictions, before.predictions),
+            _minus(self.labels, before.labels),
+        )
+
+    @property
+    def p99_ms(self) -> float:
+        """Linear within the bucket it falls into, as Prometheus has it; NaN of none."""
+        ascending = sorted((float(bound), count) for bound, count in self.latencies.items())
+        total = ascending[-1][1] if ascending else 0
+        if not total:
+            return math.nan
+        rank, below, low = 0.99 * total, 0, 0.0
+        for bound, count in ascending:
+            if count >= rank:
+                if math.isinf(bound):
+                    return low * 1000
+                return (low + (bound - low) * (rank - below) / max(count - below, 1)) * 1000
+            below, low = count, bound
+        return math.nan
+
+
+def counters_of(resources: Resources, service: RunningService) -> Counters:
+    """The counters of this very service, whoever clients are sent to; all zero if it is silent."""
+    with ServiceProbe(runtime_for(resources, service).reach(service)) as probe:
+        return read_counters(probe.text("/metrics"))
+
+
+def read_counters(page: str) -> Counters:
+    """From the text of /metrics; all zero where it says nothing of requests."""
+    statuses: Counter[str] = Counter()
+    latencies: Counter[str] = Counter()
+    predictions: dict[str, int] = {}
+    classes: dict[str, int] = {}
+    for line in page.splitlines():
+        found = _SAMPLE.match(line)
+        if found is None:
+            continue
+        name, labels, number = found[1], dict(_LABEL.findall(found[2])), float(found[3])
+        if name == "prediction_bucket":
+            predictions[labels["le"]] = round(number)
+        elif name == "predicted_class_total":
+            classes[labels["class"]] = round(number)
+        elif labels.get("path") not in _PREDICTING:
+            continue
+        elif name == "requests_total":
+            statuses[labels["status"][0]] += round(number)
+        elif name == "request_duration_seconds_bucket":
+            latencies[labels["le"]] += round(number)
+    return Counters(
+        requests=sum(statuses.values()),
+        failures=statuses[_SERVER_ERROR],
+        latencies=dict(latencies),
+        refusals=statuses[_REFUSED],
+        predictions=predictions,
+        labels=classes,
+    )
+
+
+def _minus(after: dict[str, int], before: dict[str, int]) -> dict[str, int]:
+    return {name: count - before.get(name, 0) for name, count in after.items()}

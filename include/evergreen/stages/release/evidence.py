@@ -1,0 +1,126 @@
+"""What a person sees who is asked whether a version may be released.
+
+Markdown, in which every text that came from rows, people or files is text: no HTML, no link, no
+bar of a table. It is no template either; whoever shows it must not make it one.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Iterator, Sequence
+
+from include.evergreen.contracts import Candidate, GateResult, Judgement, Proposal, Question
+from include.evergreen.errors import ArtifactRefused
+from include.evergreen.stages.deploy.build import recorded_candidate
+from include.evergreen.stages.deploy.services import STAGING
+from include.evergreen.stages.release.approval import answered, was_begun
+from include.evergreen.stages.resources import Resources
+from include.evergreen.stages.training.card.markdown import safe
+
+_LONGEST, _LONGEST_CELL = 500, 120
+_NO_PLACE = set(" \t\r\n<>()")
+
+
+def question(resources: Resources, proposal: Proposal, *, now: dt.datetime) -> Question | None:
+    """What a person is asked; None where this very proposal was answered, or begun, before."""
+    if was_begun(resources, proposal) or answered(resources, proposal) is not None:
+        return None
+    candidate = recorded_candidate(resources, proposal.version)
+    training = resources.ledger.training(candidate.training_key)
+    waits = dt.timedelta(seconds=resources.spec.deployment.approval_rules.timeout_s)
+    against = f"instead of v{proposal.replaces}" if proposal.replaces else "as the first version"
+    parts = [
+        f"**{proposal.model} v{proposal.version}** {against}: {_text(proposal.reason)}.",
+        f"Not answered by {now + waits:%Y-%m-%d %H:%M} UTC, it is not released.",
+        *_judged(training.judgement if training else None),
+        "### Checks in staging",
+        _table(("check", "passed", "seen", "required"), _checks(resources, proposal.version)),
+        *_acceptance(resources, proposal.version),
+        "### More",
+        "\n".join(f"- {line}" for line in _more(resources, candidate, proposal)),
+    ]
+    subject = f"Release {proposal.model} v{proposal.version} {against}?"
+    return Question(subject, "\n\n".join(parts) + "\n")
+
+
+def _judged(judgement: Judgement | None) -> Iterator[str]:
+    """Scores and gates of the training that made the version."""
+    yield "### Scores on the holdout"
+    if judgement is None:
+        yield "The ledger has no judgement of its training."
+        return
+    champion = judgement.champion_version
+    named = {
+        "proposed": judgement.challenger,
+        f"champion v{champion}" if champion else "champion": judgement.champion,
+        "baseline": judgement.baseline,
+    }
+    scores = [
+        (who, score.metric, f"{score.value:.6g}", f"{score.n_rows:,}")
+        for who, score in named.items()
+        if score is not None
+    ]
+    yield _table(("model", "metric", "value", "rows"), scores)
+    if judgement.improvement is not None:
+        required = judgement.required_improvement
+        yield f"Improvement {judgement.improvement:+.2%}, required {required:+.2%}."
+    yield f"The judge: {_text(judgement.reason)}"
+    yield "### Gates"
+    yield _table(("gate", "verdict", "seen", "required"), map(_gate, judgement.gates))
+
+
+def _gate(gate: GateResult) -> tuple[str, str, str, str]:
+    verdict = "warned" if gate.verdict == "failed" and gate.mode == "warn" else gate.verdict
+    return gate.name, verdict.replace("_", " "), gate.seen, gate.required
+
+
+def _checks(resources: Resources, version: int) -> list[tuple[str, str, str, str]]:
+    """Of the deployment by which the version proved itself in staging last."""
+    for record in resources.ledger.deployments(resources.model, environment=STAGING):
+        if record.version == version and record.live_at is not None:
+            checks = record.checks
+            return [
+                (c["name"], "yes" if c["passed"] else "no", c["seen"], c["required"])
+                for c in checks
+            ]
+    return []
+
+
+def _acceptance(resources: Resources, version: int) -> Iterable[str]:
+    """Expected and got side by side, where the domain's people gave examples: none do here yet."""
+    del resources, version
+    return ()
+
+
+def _more(resources: Resources, candidate: Candidate, proposal: Proposal) -> Iterator[str]:
+    try:
+        tags = resources.registry.version_info(resources.model, proposal.version).tags
+        run = resources.registry.run_url(candidate.run_id)
+    except ArtifactRefused as error:
+        yield f"Not in the registry: {_text(str(error))}"
+        return
+    card = tags.get("evergreen.model_card", "")
+    yield _link("Model card", card) if card else "This version has no model card."
+    yield _link("MLflow run", run)
+    yield f"Image `{proposal.image.digest}`, training `{candidate.training_key}`"
+    if proposal.asked_by:
+        yield f"Asked for by {_text(proposal.asked_by)}"
+
+
+def _link(name: str, url: str) -> str:
+    """A link a browser can follow; anything else is text."""
+    if url.startswith(("http://", "https://")) and not _NO_PLACE & set(url):
+        return f"[{name}]({url})"
+    return f"{name}: {_text(url)}"
+
+
+def _text(value: str, longest: int = _LONGEST) -> str:
+    cut = value if len(value) <= longest else f"{value[: longest - 3]}..."
+    return safe(cut)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [f"| {' | '.join(_text(str(value), _LONGEST_CELL) for value in row)} |" for row in rows]
+    if not lines:
+        return "None."
+    return "\n".join([f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *lines])

@@ -1,0 +1,180 @@
+"""Every word of a release stands in the ledger before anything is done on its account.
+
+The word is a decision of the stage `release`: whoever releases reads from it what was said of a
+version before, and what watches over events reads what release has looked at. For good it is an
+entry of the journal, which is made first: without one nothing goes on. What answers in production
+is told in the very transaction in which it changes (`told` makes that entry).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+from include.evergreen.adapters.ledger import Decision, Ledger
+from include.evergreen.contracts import Actor, JournalEntry, JournalKind, Proposal
+from include.evergreen.policy.journal import cut
+from include.evergreen.policy.releasing import ASK_AGAIN, OVER, Word
+from include.evergreen.stages.deploy.build import recorded_candidate
+from include.evergreen.stages.resources import Resources
+
+log = logging.getLogger(__name__)
+
+STAGE = "release"
+#: In the details of a decision: of which version, at which staging deployment release looked, and
+#: until when it is at it.
+VERSION, STAGED, UNTIL, PROPOSAL = "version", "staged", "until", "proposal"
+#: Words that the journal keeps for good, as it names them.
+_KINDS: dict[Word, JournalKind] = {
+    "proposed": "proposed",
+    "superseded": "superseded",
+    "approved": "approved",
+    "rejected": "rejected",
+    "expired": "expired",
+    "failed": "aborted",
+    "aborted": "aborted",
+    "shifting": "advanced",
+    "at_once": "advanced",
+    "released": "advanced",
+}
+
+
+def journal(
+    resources: Resources,
+    word: Word,
+    proposal: Proposal,
+    why: str,
+    *,
+    now: dt.datetime,
+    actor: Actor | None = None,
+    until: dt.datetime | None = None,
+    evidence: dict[str, Any] | None = None,
+    part: str = "",
+) -> None:
+    """Record what became of a proposal, and why. An error here stops the release.
+
+    Args:
+        resources: of the model.
+        word: what became of it.
+        proposal: what it is about; `replaces` is the version from which it goes on.
+        why: the reason, with its figures.
+        now: the time.
+        actor: who said so; None: this policy.
+        until: by when the next word is due; later the release is taken up again. What nobody
+            answered is asked again after `ASK_AGAIN`.
+        evidence: small JSON: checks, counters, a person's comment.
+        part: tells entries of one kind and release apart: which step of a canary it is.
+    """
+    details = evidence or {}
+    if word in _KINDS:
+        entry = told(
+            resources, _KINDS[word], proposal.version, why, replaces=proposal.replaces,
+            actor=actor, image=proposal.image.digest, evidence=details, part=part,
+        )  # fmt: skip
+        resources.ledger.append_journal(entry, now)
+    if word == "expired" and until is None:
+        until = now + ASK_AGAIN
+    say_of(resources, word, proposal, why, now=now, until=until, details=details)
+
+
+def say_of(
+    resources: Resources,
+    word: Word,
+    proposal: Proposal,
+    why: str,
+    *,
+    now: dt.datetime,
+    until: dt.datetime | None,
+    details: dict[str, Any],
+) -> None:
+    """Record a word on a proposal in the ledger only; the same once more moves its `until`."""
+    end = until.isoformat() if until else None
+    details = {STAGED: proposal.staged, UNTIL: end, PROPOSAL: proposal.as_json(), **details}
+    say(resources, word, proposal.version, why, now=now, details=details)
+
+
+def told(
+    resources: Resources,
+    kind: JournalKind,
+    version: int,
+    why: str,
+    *,
+    replaces: int | None,
+    actor: Actor | None = None,
+    image: str = "",
+    evidence: Mapping[str, Any] | None = None,
+    part: str = "",
+) -> JournalEntry:
+    """The entry of the journal: the same one however often it is told, until the release that it
+    is about is over.
+    """
+    candidate = recorded_candidate(resources, version)
+    about = replaces if kind == "rolled_back" and replaces is not None else version
+    over = _releases_over(resources.ledger, resources.model, about)
+    digests = {"training_key": candidate.training_key, "manifest": candidate.manifest_digest}
+    return JournalEntry(
+        event=":".join([kind, f"v{about}", str(over), *([part] if part else [])]),
+        model=resources.model,
+        kind=kind,
+        actor=actor or Actor("policy", STAGE),
+        why=cut(why),
+        run=resources.owner,
+        from_version=replaces,
+        to_version=version,
+        evidence=dict(evidence or {}),
+        digests={**digests, **({"image": image} if image else {})},
+        mlflow_run=candidate.run_id,
+    )
+
+
+def _releases_over(ledger: Ledger, model: str, version: int) -> int:
+    """How many releases of a version have ended, in whichever way."""
+    ended = (d for word, d in words(ledger, model) if word in OVER)
+    return sum(decision.details[VERSION] == version for decision in ended)
+
+
+def who(asked_by: str) -> Actor | None:
+    """The person who asked by hand; None where nobody did."""
+    return Actor("person", asked_by) if asked_by else None
+
+
+def say(
+    resources: Resources,
+    word: Word,
+    version: int,
+    why: str,
+    *,
+    now: dt.datetime,
+    details: dict[str, Any],
+) -> None:
+    """Record a word on a version that is no proposal's: one passed over, or rolled back."""
+    reason = f"v{version}: {why}"
+    resources.ledger.record_decision(
+        resources.model, STAGE, word, reason, {VERSION: version, **details}, now
+    )
+    log.info("%s %s %s", resources.model, word, reason)
+
+
+def words(ledger: Ledger, model: str) -> Iterator[tuple[Word, Decision]]:
+    """What release has said of the model's versions, newest first."""
+    for decision in ledger.decisions_of(model, STAGE):
+        if VERSION in decision.details:
+            yield cast(Word, decision.verdict), decision
+
+
+def last_word(ledger: Ledger, model: str, version: int) -> tuple[Word | None, Decision | None]:
+    """What release said of a version last; None, None before it said anything.
+
+    To have passed it over is no word on it: what was said before still holds.
+    """
+    for word, decision in words(ledger, model):
+        if word != "passed_over" and decision.details[VERSION] == version:
+            return word, decision
+    return None, None
+
+
+def why_of(decision: Decision | None) -> str:
+    """The reason of a word without the version it is about."""
+    return decision.reason.partition(": ")[2] if decision else ""

@@ -1,0 +1,213 @@
+"""Where a strategy stands is in the ledger before anything is done on its account.
+
+A version that is compared with the champion in production is `starting`: it is live nowhere, and
+no champion. How far its strategy has come is in the newest decision `shifting`, which every look
+renews: a task that was killed, or another run, goes on from there, and one that nobody looks after
+any more wakes release. Settling sends all requests to what is live; the next look divides them
+again.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn
+
+from include.evergreen.contracts import Deployment, Fact, Proposal, RunningService, Verification
+from include.evergreen.errors import ReleaseAborted
+from include.evergreen.policy.releasing import OVER, SLACK
+from include.evergreen.spec.release import Strategy
+from include.evergreen.stages.clock import Clock
+from include.evergreen.stages.deploy.deployment_lease import deployment_lease
+from include.evergreen.stages.deploy.services import GRACE_S, PRODUCTION, runtime_for
+from include.evergreen.stages.deploy.settle import publish, settle_deployments
+from include.evergreen.stages.release.counters import Counters
+from include.evergreen.stages.release.journal import (
+    PROPOSAL,
+    VERSION,
+    journal,
+    last_word,
+    say_of,
+    why_of,
+    words,
+)
+from include.evergreen.stages.resources import Resources
+
+log = logging.getLogger(__name__)
+
+#: In the details of a decision `shifting`: how far the strategy has come.
+STAND = "stand"
+
+
+@dataclass(frozen=True)
+class Side(Fact):
+    """A version as it was when a step began: since when it ran, and what it had counted."""
+
+    started: str
+    counters: Counters
+
+
+@dataclass(frozen=True)
+class Stand(Fact):
+    """How far a strategy has come.
+
+    `began` is when its first step was decided. `step` counts from 0; `shares` has one for each,
+    and a step that is none of them means that every request is next. What was counted before the
+    step, and when it began (`since`), is known once requests are divided: None and '' before.
+    `read` says up to where the lake was read, so that nothing is read twice. `ends` is why it ended
+    with no, which is not carried out yet; '' while it may still go on.
+    """
+
+    strategy: Strategy
+    proven: Verification
+    began: str
+    shares: tuple[float, ...] = ()
+    step: int = 0
+    since: str = ""
+    champion: Side | None = None
+    challenger: Side | None = None
+    read: str = ""
+    ends: str = ""
+
+    @property
+    def is_over(self) -> bool:
+        return self.step >= len(self.shares)
+
+
+@dataclass(frozen=True)
+class UnderWay:
+    """A release whose strategy has begun and is not over, and why it stands where it does."""
+
+    proposal: Proposal
+    stand: Stand
+    why: str
+
+
+def under_way(resources: Resources) -> UnderWay | None:
+    """The release whose strategy has begun and is not over; None where there is none."""
+    over: set[int] = set()
+    for word, decision in words(resources.ledger, resources.model):
+        version = decision.details[VERSION]
+        if word in OVER:
+            over.add(version)
+        elif word == "shifting" and version not in over:
+            proposal = Proposal.from_json(decision.details[PROPOSAL])
+            stand = Stand.from_json(decision.details[STAND])
+            return UnderWay(proposal, stand, why_of(decision))
+    return None
+
+
+def stand_of(resources: Resources, version: int) -> Stand | None:
+    """How far the strategy of a version has come; None where none is under way."""
+    found = under_way(resources)
+    return found.stand if found is not None and found.proposal.version == version else None
+
+
+def advance(
+    resources: Resources,
+    proposal: Proposal,
+    stand: Stand,
+    why: str,
+    *,
+    now: dt.datetime,
+    evidence: dict[str, Any] | None = None,
+) -> None:
+    """A step is decided, for good; what it takes is done after this, and may be done again."""
+    journal(
+        resources, "shifting", proposal, why, now=now, until=now + SLACK,
+        evidence={**(evidence or {}), STAND: stand.as_json()}, part=f"step {stand.step + 1}",
+    )  # fmt: skip
+
+
+def renew(resources: Resources, proposal: Proposal, stand: Stand, *, now: dt.datetime) -> None:
+    """The strategy is looked after, and stands here."""
+    found = under_way(resources)
+    say_of(
+        resources, "shifting", proposal, found.why if found else "",
+        now=now, until=now + SLACK, details={STAND: stand.as_json()},
+    )  # fmt: skip
+
+
+def aborted(resources: Resources, proposal: Proposal) -> str:
+    """Why the strategy of a proposal ended with no; '' where it did not."""
+    word, decision = last_word(resources.ledger, resources.model, proposal.version)
+    return why_of(decision) if word == "aborted" else ""
+
+
+def abort(
+    resources: Resources,
+    proposal: Proposal,
+    service: RunningService,
+    why: str,
+    *,
+    clock: Clock,
+    evidence: dict[str, Any] | None = None,
+) -> NoReturn:
+    """All requests go to the champion at once, then it is told, then the new version goes.
+
+    Raises:
+        ReleaseAborted: always.
+        Unavailable: the champion does not answer; requests are sent where they were.
+    """
+    with deployment_lease(resources, PRODUCTION):
+        stand = stand_of(resources, proposal.version)
+        if stand is not None and not stand.ends:  # whoever goes on divides requests no more
+            renew(resources, proposal, replace(stand, ends=why), now=clock())
+        live = resources.ledger.deployment(resources.model, PRODUCTION)
+        if live is not None and live.version != proposal.version:
+            publish(resources, PRODUCTION, live.service)
+        if not aborted(resources, proposal):
+            journal(resources, "aborted", proposal, why, now=clock(), evidence=evidence)
+        _remove(resources, service, why, clock())
+        settle_deployments(resources, PRODUCTION, now=clock())
+    answers = f"v{live.version} answers" if live else "nothing answers"
+    raise ReleaseAborted(
+        f"{proposal.model} v{proposal.version} was not released: {why}. {answers} every request "
+        f"as before; nobody need get up. v{proposal.version} is released again by hand only."
+    )
+
+
+def end_overtaken(resources: Resources, wanted: int | None, *, clock: Clock) -> None:
+    """A strategy that can come to no end is ended: its champion is gone, or another is wanted.
+
+    Args:
+        resources: of the model.
+        wanted: the version that a person asked for; None where nobody did.
+        clock: the time.
+    """
+    found = under_way(resources)
+    if found is None:
+        return
+    proposal, stand = found.proposal, found.stand
+    live = resources.ledger.deployment(resources.model, PRODUCTION)
+    why = ""
+    if live is None or live.version not in {proposal.replaces, proposal.version}:
+        why = not_the_champion(proposal, live)
+    elif wanted not in {None, proposal.version} and live.version != proposal.version:
+        why = f"v{wanted} was asked for by hand"
+    if not why:
+        return
+    try:
+        abort(resources, proposal, stand.proven.service, why, clock=clock)
+    except ReleaseAborted as end:
+        log.warning("%s", end)
+
+
+def not_the_champion(proposal: Proposal, live: Deployment | None) -> str:
+    answering = f"v{live.version}" if live else "nothing"
+    return (
+        f"it was compared with v{proposal.replaces}, and {answering} answers in production by now"
+    )
+
+
+def _remove(resources: Resources, service: RunningService, why: str, now: dt.datetime) -> None:
+    """The service and its deployment end; one that was made live meanwhile is not touched."""
+    ledger, model = resources.ledger, resources.model
+    kept = ledger.deployments(model, ["live", "spare", "stopping"], PRODUCTION)
+    if service.name not in {record.service_name for record in kept}:
+        runtime_for(resources, service).remove(service, grace_s=GRACE_S)
+    for record in ledger.deployments(model, ["starting"], PRODUCTION):
+        if record.service_name == service.name:
+            reason = f"aborted: {why}"
+            ledger.finish_deployment(record.id, "failed", reason, (), now, run=resources.owner)

@@ -1,0 +1,84 @@
+"""All requests go to the new version in one instant, and the one before it stays warm."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+
+from include.evergreen.contracts import Deployment, Proposal, Verification
+from include.evergreen.errors import LeaseLost, VerificationFailed
+from include.evergreen.policy.releasing import SLACK
+from include.evergreen.stages.clock import Clock, utc_now
+from include.evergreen.stages.deploy.deployment_lease import under_deployment_lease
+from include.evergreen.stages.deploy.promote import go_live
+from include.evergreen.stages.deploy.services import PRODUCTION
+from include.evergreen.stages.release.counters import COUNTERS, counters_of
+from include.evergreen.stages.release.journal import journal, told, who
+from include.evergreen.stages.resources import Resources
+
+log = logging.getLogger(__name__)
+
+
+def still_to_replace(resources: Resources, proposal: Proposal) -> Deployment | None:
+    """What answers in production (None: nothing does): what the proposal replaces, or its version.
+
+    Raises:
+        LeaseLost: another version went live since this one was proposed.
+    """
+    live = resources.ledger.deployment(resources.model, PRODUCTION)
+    answering = live.version if live else None
+    if answering not in {proposal.replaces, proposal.version}:
+        raise LeaseLost(
+            f"{proposal.model} v{proposal.version} was to replace "
+            f"{f'v{proposal.replaces}' if proposal.replaces else 'nothing'}, and v{answering} "
+            "answers in production now. The next run looks at it anew."
+        )
+    return live
+
+
+@under_deployment_lease(PRODUCTION)
+def send_everything(
+    resources: Resources, proposal: Proposal, proven: Verification, *, clock: Clock = utc_now
+) -> Deployment:
+    """Every request is answered by the new version from now on; it is the champion.
+
+    What it replaces is the spare until the watch is over. Repeated, it finds itself done.
+
+    Raises:
+        LeaseLost: another version went live since this one was proposed.
+        VerificationFailed: its service has ended since it was verified.
+        Unavailable: clients cannot be sent to it now; who answered before still does.
+    """
+    live = still_to_replace(resources, proposal)
+    now = clock()
+    if live is None or live.service.service_id != proven.service.service_id:
+        watch = dt.timedelta(seconds=resources.spec.deployment.watch.seconds)
+        evidence = {
+            "checks": [check.as_json() for check in proven.checks],
+            COUNTERS: counters_of(resources, proven.service).as_json(),
+        }
+        journal(
+            resources, "releasing", proposal, "it proved itself in production",
+            now=now, until=now + watch + SLACK, evidence=evidence,
+        )  # fmt: skip
+    try:
+        return go_live(
+            resources,
+            PRODUCTION,
+            proven,
+            reason=f"released: {proposal.reason}",
+            replaced="spare",
+            entry=told(
+                resources,
+                "released",
+                proposal.version,
+                proposal.reason or "asked for by hand",
+                replaces=proposal.replaces,
+                actor=who(proposal.asked_by),
+                image=proposal.image.digest,
+            ),
+            now=now,
+        )
+    except VerificationFailed as failure:
+        journal(resources, "failed", proposal, str(failure).partition("\n")[0], now=now)
+        raise

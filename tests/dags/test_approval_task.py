@@ -1,0 +1,193 @@
+"""The task that asks a person: what it shows is no template, and only a person's yes is one."""
+
+import asyncio
+import datetime as dt
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.providers.standard.triggers import hitl as airflow_hitl
+from airflow.sdk import DAG, task
+from airflow.sdk.exceptions import TaskDeferred
+from airflow.sdk.module_loading import import_string
+
+from include.evergreen import airflow_lookup, approval_task
+from include.evergreen.adapters.ledger import open_ledger
+from include.evergreen.approval_task import AskForApproval
+from include.evergreen.approval_trigger import ApprovalTrigger
+from include.evergreen.contracts import BuiltImage, Proposal, RunningService
+
+IMAGE = BuiltImage("rides", 1, "process", "/x", "sha256:1", "m")
+PROPOSAL = Proposal("rides", 1, IMAGE, 1, None, "it won").as_json()
+QUESTION = {"subject": "Release {{ 7 * 7 }}?", "body": "a category called {{ x }}"}
+AT = dt.datetime(2026, 3, 3, tzinfo=dt.UTC)
+ADA = {"id": "7", "name": "ada"}
+
+
+def operator(question: Any = QUESTION) -> AskForApproval:
+    return AskForApproval(
+        task_id="ask_person", question=question, proposal=PROPOSAL, users=["7"], wait_s=60.0
+    )
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict]:
+    """What Airflow is told to ask."""
+    said: list[dict] = []
+    module = "airflow.providers.standard.operators.hitl.upsert_hitl_detail"
+    monkeypatch.setattr(module, lambda **details: said.append(details))
+    return said
+
+
+def context() -> Any:
+    return {"task_instance": SimpleNamespace(id="0190")}
+
+
+def test_what_it_shows_is_no_template_and_it_waits_without_a_worker(asked: list[dict]) -> None:
+    with DAG("rides.release", schedule=None):
+
+        @task
+        def gather_evidence() -> dict:
+            return QUESTION
+
+        ask = operator(gather_evidence())
+    assert ask.upstream_task_ids == {"gather_evidence"}
+
+    class Xcom:
+        def xcom_pull(self, **_: Any) -> Any:
+            return QUESTION
+
+    ask.render_template_fields({**context(), "ti": Xcom(), "x": "EVIL", "run_id": "r"})
+    with pytest.raises(TaskDeferred) as waits:
+        ask.execute(context())
+    [said] = asked
+    assert (said["subject"], said["body"]) == (QUESTION["subject"], QUESTION["body"])
+    assert said["defaults"] == ["Reject"]
+    assert said["assigned_users"] == [{"id": "7", "name": "7"}]
+    assert list(said["params"]) == ["comment"], "nothing of the DAG's own form"
+    classpath, arguments = waits.value.trigger.serialize()
+    again = import_string(classpath)(**arguments)
+    assert again.serialize()[1]["proposal"] == PROPOSAL
+
+
+def test_nobody_is_asked_what_was_answered_before(asked: list[dict]) -> None:
+    assert operator(None).execute(context()) is None
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("option", "user", "comment", "expected"),
+    [
+        ("Approve", ADA, " fine ", (True, "ada", "7", "fine")),
+        ("Approve", {"id": "7", "name": ""}, "", (True, "7", "7", "")),
+        ("Approve", ADA, None, (True, "ada", "7", "")),
+        ("Reject", ADA, "slow", (False, "ada", "7", "slow")),
+        ("Reject", None, "", (False, "", "", "")),
+        ("Approve", None, "a default", (True, "", "", "")),
+    ],
+)
+def test_only_a_name_behind_an_answer_makes_it_a_person_s(
+    option: str, user: dict | None, comment: str | None, expected: tuple
+) -> None:
+    event = {
+        "chosen_options": [option],
+        "params_input": {"comment": comment},
+        "responded_at": AT,
+        "responded_by_user": user,
+        "timedout": user is None,
+    }
+    answer = operator().execute_complete(context(), event)
+    found = (answer["approves"], answer["person"], answer["person_id"], answer["comment"])
+    assert found == expected
+    assert answer["at"] == AT.isoformat()
+
+
+class Answers:
+    """Airflow's record of a question, as a trigger sees it."""
+
+    def __init__(self) -> None:
+        self.chosen: list[str] = []
+        self.by: SimpleNamespace | None = None
+
+    def get(self, **_: Any) -> SimpleNamespace:
+        return SimpleNamespace(
+            response_received=bool(self.chosen), chosen_options=self.chosen, params_input={},
+            responded_at=AT, responded_by_user=self.by,
+        )  # fmt: skip
+
+    def put(self, *, chosen_options: list[str], **_: Any) -> SimpleNamespace:
+        self.chosen = chosen_options
+        return self.get()
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
+    found = Answers()
+    monkeypatch.setattr(airflow_hitl, "get_hitl_detail_content_detail", found.get)
+    monkeypatch.setattr(airflow_hitl, "update_hitl_detail_response", found.put)
+    return found
+
+
+def wait_for(timeout_s: float, limit_s: float = 5.0) -> dict:
+    async def first() -> dict:
+        trigger = ApprovalTrigger(
+            proposal=PROPOSAL, ti_id="0190", options=["Approve", "Reject"], params={},
+            defaults=["Reject"], poke_interval=0.02,
+            timeout_datetime=dt.datetime.now(dt.UTC) + dt.timedelta(seconds=timeout_s),
+        )  # fmt: skip
+        async for event in trigger.run():
+            return event.payload
+        raise AssertionError("it ended without a word")
+
+    return asyncio.run(asyncio.wait_for(first(), limit_s))
+
+
+@pytest.fixture
+def ledger(installation, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(airflow_lookup, "load_settings", lambda: installation)
+    return open_ledger(installation.ledger_url)
+
+
+def test_the_wait_ends_by_a_person_by_the_clock_by_a_newer_version_and_by_retirement(
+    answers: Answers, ledger
+) -> None:
+    with pytest.raises(TimeoutError):
+        wait_for(60.0, limit_s=0.5)
+    assert wait_for(0.1)["timedout"] is True
+    assert answers.chosen == ["Reject"], "the clock says no, and the page is closed"
+    answers.chosen, answers.by = ["Approve"], SimpleNamespace(**ADA)
+    said = wait_for(60.0)
+    assert (said["chosen_options"], said["responded_by_user"]) == (["Approve"], ADA)
+
+    answers.chosen, answers.by = [], None
+    number = ledger.begin_deployment("rides", 2, "staging", "v2", AT)
+    service = RunningService("0:0", "v2", "process", "http://x", "sha256:2", "")
+    ledger.record_service(number, service, AT)
+    ledger.finish_deployment(number, "live", "verified", (), AT)
+    said = wait_for(60.0)
+    assert (said["chosen_options"], said["responded_by_user"]) == (["Reject"], None)
+
+    answers.chosen = []
+    ledger.finish_deployment(number, "stopped", "", (), AT)
+    with pytest.raises(TimeoutError):
+        wait_for(60.0, limit_s=0.5)
+    ledger.record_decision("rides", "retire", "retired", "nobody needs it", {}, AT)
+    assert wait_for(60.0)["responded_by_user"] is None
+
+
+def test_a_ledger_that_is_away_does_not_end_the_wait_for_a_person(
+    answers: Answers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def away() -> None:
+        raise ConnectionError("no ledger")
+
+    monkeypatch.setattr(airflow_lookup, "load_settings", away)
+    with pytest.raises(TimeoutError):
+        wait_for(60.0, limit_s=0.3)
+    assert "Whether rides v1 is still wanted is not known" in caplog.text
+    answers.chosen, answers.by = ["Approve"], SimpleNamespace(**ADA)
+    assert wait_for(60.0)["responded_by_user"] == ADA
+
+
+def test_the_options_are_those_that_airflow_shows_as_an_approval() -> None:
+    assert (approval_task.APPROVE, approval_task.REJECT) == ("Approve", "Reject")

@@ -1,0 +1,82 @@
+"""Who asks production while a version takes over counts every request, and none of them twice."""
+
+import contextlib
+import http.server
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from include.evergreen.cli.demo.passerby import Passerby
+from include.evergreen.errors import Unavailable
+
+NOBODY = "http://127.0.0.1:9"
+
+
+@contextlib.contextmanager
+def served(version: str, status: int = 200) -> Iterator[str]:
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(status)
+            self.send_header("X-Model-Version", version)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def asked(address: Callable[[], str]) -> Passerby:
+    with Passerby([{"hr": 1}, {"hr": 2}], address) as passerby:
+        time.sleep(0.4)
+    return passerby
+
+
+def test_every_answer_is_counted_by_its_version() -> None:
+    with served("2") as endpoint:
+        passerby = asked(lambda: endpoint)
+    count = passerby.answered["2"]
+    assert count > 1
+    assert passerby.told() == f"{count} requests answered meanwhile (v2 {count}), 0 lost"
+
+
+@pytest.mark.parametrize("status", [404, 503])
+def test_an_error_and_no_answer_are_losses(status: int) -> None:
+    with served("2", status) as endpoint:
+        passerby = asked(lambda: endpoint)
+        assert passerby.lost[0] == f"{endpoint}: {status} "
+    passerby = asked(lambda: NOBODY)
+    assert passerby.lost
+    assert passerby.told() == f"0 requests answered meanwhile, {len(passerby.lost)} lost"
+
+
+def test_one_that_was_handed_to_the_next_version_asks_again_there() -> None:
+    with served("2") as endpoint:
+        addresses = iter([NOBODY, NOBODY])  # the second is asked, and gone by the next look
+        passerby = asked(lambda: next(addresses, endpoint))
+    assert passerby.lost == []
+    assert passerby.answered["2"] > 1
+
+
+def test_while_nobody_can_say_the_address_the_last_one_holds() -> None:
+    with served("2") as endpoint:
+        known = iter([endpoint])
+
+        def address() -> str:
+            for found in known:
+                return found
+            raise Unavailable("the ledger does not answer")
+
+        passerby = asked(address)
+    assert passerby.lost == []
+    assert passerby.answered["2"] > 1

@@ -1,0 +1,51 @@
+"""What an answer comes to."""
+
+import pytest
+
+from include.evergreen.contracts import Actor, Answer
+from include.evergreen.policy import approving
+from include.evergreen.policy.approving import Outcome
+
+YES, NO = Answer(True, "ada", "7", "seen"), Answer(False, "ada", "7")
+CLOCK, CLOCK_SAYS_YES = Answer(False), Answer(True)
+
+
+@pytest.mark.parametrize(
+    ("answer", "newer", "expected"),
+    [
+        (YES, None, "approved"),
+        (NO, None, "rejected"),
+        (CLOCK, None, "expired"),
+        (CLOCK_SAYS_YES, None, "expired"),
+        (YES, 4, "superseded"),
+        (NO, 4, "rejected"),
+        (CLOCK, 4, "superseded"),
+        (CLOCK_SAYS_YES, 4, "superseded"),
+    ],
+)
+def test_only_a_person_approves_or_rejects(
+    answer: Answer, newer: int | None, expected: Outcome
+) -> None:
+    assert approving.outcome(answer, newer) == expected
+
+
+@pytest.mark.parametrize(
+    ("word", "answer", "actor", "why"),
+    [
+        ("approved", YES, Actor("person", "ada"), "seen"),
+        ("rejected", NO, Actor("person", "ada"), "without a comment"),
+        (
+            "expired",
+            CLOCK,
+            Actor("clock", "approval"),
+            "nobody answered within 3,600 s; it can be proposed again",
+        ),
+        ("superseded", CLOCK, None, "v4 is in staging now"),
+        ("superseded", YES, None, "v4 is in staging now; ada had approved it"),
+    ],
+)
+def test_what_the_clock_did_is_never_told_as_a_person_s(
+    word: Outcome, answer: Answer, actor: Actor | None, why: str
+) -> None:
+    assert approving.actor(word, answer) == actor
+    assert approving.why(word, answer, 4, 3600.0) == why

@@ -1,0 +1,210 @@
+"""An a/b test ends by late labels, a shadow by what was logged; only the runtime is faked."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import polars as pl
+import pytest
+
+from include.evergreen.adapters.registry import Registry
+from include.evergreen.contracts import Proposal
+from include.evergreen.errors import ReleaseAborted
+from include.evergreen.spec import ModelSpec
+from include.evergreen.stages.deploy import services, settle
+from include.evergreen.stages.release import ab, rollout
+from include.evergreen.stages.resources import Resources
+from tests.containers.conftest import House
+from tests.unit.stages.release.conftest import spec
+from tests.unit.stages.release.fake_runtime import serving
+from tests.unit.stages.release.test_canary import Production, name
+
+HOUR = dt.timedelta(hours=1)
+
+
+@pytest.fixture
+def production(
+    house: House, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[Production]:
+    strategy = request.param
+    document = spec().model_dump(mode="json", exclude_unset=True)
+    document["deployment"].update(strategy=strategy, **KNOBS[strategy])
+    document["data"]["columns"]["ride"] = {"type": "integer"}
+    document["data"]["key"] = "ride"
+    with serving() as runtime:
+        monkeypatch.setattr(services, "runtime_of", lambda *_: runtime)
+        monkeypatch.setattr(settle, "anchor_entries", lambda *_, **__: None)
+        resources = Resources(
+            ModelSpec.model_validate(document), house.resources.settings, owner="a run"
+        )
+        resources.__dict__["runtime"] = runtime
+        found = Production(House(resources, house.folder), runtime)
+        found.champion(1)
+        runtime.done.clear()
+        yield found
+
+
+KNOBS: dict[str, dict[str, Any]] = {
+    "ab": {"ab": {"min_labels": 20, "share": 0.5, "deadline_s": 3600}},
+    "shadow": {"shadow": {"min_requests": 5, "max_difference": 0.5, "deadline_s": 3600}},
+}
+
+
+def log_requests(production: Production, version: int, predictions: list[float]) -> None:
+    """So many requests of one row, each with a key of its own, as `collect` leaves them."""
+    lake, at = production.house.resources.lake, production.clock()
+    known = lake.version("rides", "requests")
+    first = 0 if known is None else lake.scan("rides", "requests").collect().height
+    keys = range(first, first + len(predictions))
+    frame = pl.DataFrame(
+        {
+            "temperature": [10.0 + n % 5 for n in keys],
+            "weather": "mist",
+            "at": at,
+            "ride": [str(n) for n in keys],
+            "prediction": predictions,
+            "request_id": [f"r{n}" for n in keys],
+            "time": at,
+            "version": version,
+        },
+        schema_overrides={
+            "at": pl.Datetime("us", "UTC"), "time": pl.Datetime("us", "UTC"), "version": pl.Int64,
+        },
+    )  # fmt: skip
+    lake.append_rows("rides", "requests", [frame], transaction=f"requests:{first}")
+
+
+def label_all(production: Production, truth: float) -> None:
+    lake = production.house.resources.lake
+    keys = [int(key) for key in lake.scan("rides", "requests").collect()["ride"]]
+    frame = pl.DataFrame(
+        {"ride": keys, "count": [truth] * len(keys), "_batch": 1, "_row_number": range(len(keys))}
+    )
+    lake.append_rows("rides", "rows", [frame], transaction="labels")
+
+
+@pytest.mark.parametrize("production", ["ab"], indirect=True)
+@pytest.mark.parametrize(("old", "new", "wins"), [(3.0, 1.0, True), (1.0, 3.0, False)])
+def test_an_ab_test_ends_by_labels_with_a_report(
+    production: Production, old: float, new: float, wins: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: dict[str, Any] = {}
+    monkeypatch.setattr(Registry, "log_text", lambda _, run, text, file: written.update(text=text))
+    monkeypatch.setattr(Registry, "log_values", lambda _, run, *, metrics: written.update(metrics))
+    proposal = production.new(2, 1)
+    assert production.look(proposal) is None
+    assert production.look(proposal) is None, "no label: not yet"
+    log_requests(production, 1, [10 + old + n % 3 / 10 for n in range(40)])
+    log_requests(production, 2, [10 + new + n % 3 / 10 for n in range(40)])
+    assert production.look(proposal) is None, "answers without labels: not yet"
+    label_all(production, 10.0)
+    if wins:
+        assert production.look(proposal).version == 2
+        assert production.shares() == [(0.5, 0.5), name(2)]
+        assert production.events(2)[-2:] == ["advanced:v2:0:step 2", "released:v2:0"]
+    else:
+        with pytest.raises(ReleaseAborted, match="a/b test: the old version loses less"):
+            production.look(proposal)
+        assert production.runtime.shares == {name(1): 1.0}
+    assert f"**Decision: {'challenger' if wins else 'champion'}.**" in written["text"]
+    assert written["ab_difference"] == pytest.approx(old**2 - new**2, rel=0.1)
+    assert (written["ab_low"] > 0) == wins
+    links = production.house.resources.ledger.journal("rides")
+    (told,) = [
+        d for d in (json.loads(link.document) for link in links) if "a/b test: the" in d["why"]
+    ]
+    assert told["evidence"]["low"] == pytest.approx(written["ab_low"])
+
+
+@pytest.mark.parametrize("production", ["ab"], indirect=True)
+def test_an_ab_test_without_labels_is_over_at_its_deadline_and_one_that_fails_at_once(
+    production: Production, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Registry, "log_text", lambda *_: None)
+    monkeypatch.setattr(Registry, "log_values", lambda *_, **__: None)
+    proposal = production.new(2, 1)
+    production.look(proposal)
+    production.pass_s(3600)
+    with pytest.raises(ReleaseAborted, match="the deadline of 3600 s is over: 0 labels"):
+        production.look(proposal)
+    proposal = production.new(3, 1)
+    production.look(proposal)
+    production.serve(1)
+    production.serve(3, 40, failures=20)
+    with pytest.raises(ReleaseAborted, match="20 of 60 failed"):
+        production.look(proposal)
+
+
+@pytest.mark.parametrize("production", ["shadow"], indirect=True)
+@pytest.mark.parametrize(
+    ("answers", "why"),
+    [
+        ([5.1, 6.1, 7.1, 8.1, 9.1], ""),
+        ([9.0, 9.0, 9.0, 19.0, 19.0], "the answers to 5 requests differ by"),
+        ([None] * 5, "of the replayed requests 5 of 5 failed"),
+    ],
+    ids=["as the champion", "otherwise", "not at all"],
+)
+def test_a_shadow_is_asked_what_the_champion_was_asked(
+    production: Production, answers: list[float | None], why: str
+) -> None:
+    proposal = production.new(2, 1)
+    assert production.look(proposal) is None, "nothing was logged: not yet"
+    log_requests(production, 1, [5.0, 6.0, 7.0])
+    assert production.look(proposal) is None, "too little was logged"
+    log_requests(production, 1, [8.0, 9.0])
+    production.runtime.of(2).answers = [
+        (200, json.dumps({"predictions": [a]}).encode()) if a else (500, b"{}") for a in answers
+    ]
+    if not why:
+        assert production.look(proposal).version == 2
+        assert production.shares() == [name(2)], "nobody was sent to it before"
+        return
+    with pytest.raises(ReleaseAborted, match=why):
+        production.look(proposal)
+    assert production.runtime.shares == {name(1): 1.0}
+
+
+@pytest.mark.parametrize("production", ["shadow"], indirect=True)
+def test_a_shadow_ends_at_its_deadline_or_with_its_service(production: Production) -> None:
+    def begun(version: int) -> Proposal:
+        proposal = production.new(version, 1)
+        assert production.look(proposal) is None
+        return proposal
+
+    proposal = begun(2)
+    production.pass_s(3600)
+    with pytest.raises(ReleaseAborted, match="deadline of 3600 s is over: 0 requests"):
+        production.look(proposal)
+    proposal = begun(3)
+    production.runtime.of(3).state = "stopped"
+    with pytest.raises(ReleaseAborted, match="it ended"):
+        production.look(proposal)
+    assert rollout.under_way(production.house.resources) is None
+
+
+@pytest.mark.parametrize(
+    ("task", "metric", "prediction", "label", "loss"),
+    [
+        ("regression", "rmse", 3.0, 1.0, 4.0),
+        ("regression", "mae", 3.0, 1.0, 2.0),
+        ("regression", "mape", 3.0, 2.0, 0.5),
+        ("regression", "r2", 3.0, 1.0, 4.0),
+        ("binary", "roc_auc", True, False, 1.0),
+        ("binary", "brier", True, False, 0.64),
+        ("binary", "log_loss", True, True, -math.log(0.8)),
+    ],
+)
+def test_the_loss_of_a_row(
+    task: str, metric: str, prediction: Any, label: Any, loss: float
+) -> None:
+    asked = spec().model_copy(update={"task": task, "training": spec().training.model_copy(
+        update={"metric": metric})})  # fmt: skip
+    row = {"prediction": [prediction], "_label": [label]}
+    row |= {"probability_True": [0.8], "probability_False": [0.2]}
+    frame = pl.DataFrame(row)
+    assert frame.select(ab.loss_of(asked, frame.columns)).item() == pytest.approx(loss)

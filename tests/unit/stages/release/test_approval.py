@@ -1,0 +1,169 @@
+"""A person is asked with the evidence, and what they said is kept. No service runs here."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from include.evergreen.contracts import Answer, Candidate, GateResult, Judgement, Proposal, Score
+from include.evergreen.errors import NotApproved
+from include.evergreen.policy.journal import contents
+from include.evergreen.policy.releasing import ASK_AGAIN
+from include.evergreen.stages.release import approval, evidence, propose, waiting
+from include.evergreen.stages.release.journal import journal
+from tests.containers.conftest import House, snapshot
+from tests.unit.stages.release.conftest import live, register, words
+
+YES, NO = Answer(True, "ada", "7", "looks good", "t"), Answer(False, "ada", "7", "too slow", "t")
+CLOCK = Answer(False)
+EVIL = "{{ x }} <img src=x> | [a](http://evil) `b`"
+
+
+@pytest.fixture(autouse=True)
+def nothing_to_settle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ledger names services that are not there: settling would look for them."""
+    monkeypatch.setattr(propose, "settle_deployments", lambda *_, **__: None)
+
+
+@pytest.fixture
+def asks(house: House) -> House:
+    rules = {"users": ["ada"], "timeout_s": 3600}
+    found = house.with_spec(approval="required", approval_rules=rules)
+    register(found, 1, None)
+    live(found, 1, "staging")
+    return found
+
+
+def proposed(house: House) -> Proposal:
+    found = house.propose()
+    assert found is not None
+    return found
+
+
+def record(house: House, proposal: Proposal, answer: Answer | None) -> str:
+    return approval.record_answer(house.resources, proposal, answer, now=house.now())
+
+
+def told(house: House) -> list[dict]:
+    return [contents(entry.document) for entry in house.resources.ledger.journal("rides")]
+
+
+def test_a_yes_is_kept_with_its_person_and_comment_however_often_it_is_told(asks: House) -> None:
+    proposal = proposed(asks)
+    assert [record(asks, proposal, YES), record(asks, proposal, YES)] == ["", ""]
+    assert words(asks) == [("proposed", 1), ("approved", 1)]
+    entry = told(asks)[-1]
+    assert [entry["kind"] for entry in told(asks)].count("approved") == 1
+    assert (entry["kind"], entry["actor"]) == ("approved", {"kind": "person", "name": "ada"})
+    assert (entry["why"], entry["evidence"]["comment"]) == ("looks good", "looks good")
+    assert record(asks, proposal, NO) == "", "what was recorded first stands"
+    assert record(asks, proposal, None) == "", "and is not asked for again"
+    assert evidence.question(asks.resources, proposal, now=asks.now()) is None
+
+
+def test_a_no_ends_it_and_only_a_person_proposes_it_again(asks: House) -> None:
+    proposal = proposed(asks)
+    for _ in range(2):
+        assert record(asks, proposal, NO).startswith("v1 is not released: rejected")
+    assert [entry["kind"] for entry in told(asks)][-2:] == ["proposed", "rejected"]
+    assert asks.propose() is None
+    assert proposed_by_hand(asks).by_hand
+
+
+def proposed_by_hand(house: House) -> Proposal:
+    found = house.propose(1)
+    assert found is not None
+    return found
+
+
+def test_what_the_clock_said_is_nobody_s_no_and_is_asked_again(asks: House) -> None:
+    proposal = proposed(asks)
+    assert record(asks, proposal, CLOCK) == (
+        "v1 is not released: expired, nobody answered within 3,600 s; it can be proposed again."
+    )
+    assert told(asks)[-1]["actor"] == {"kind": "clock", "name": "approval"}
+    ledger = asks.resources.ledger
+    assert waiting.unseen(ledger, "rides", asks.now())[0] == "", "not at once"
+    later = asks.now() + ASK_AGAIN
+    assert waiting.unseen(ledger, "rides", later)[0] == "the release that was begun did not end"
+    again = proposed(asks)
+    assert evidence.question(asks.resources, again, now=asks.now()) is not None
+    assert record(asks, again, YES) == ""
+
+
+def test_a_newer_staged_version_ends_the_wait_and_takes_its_place(asks: House) -> None:
+    proposal = proposed(asks)
+    ledger = asks.resources.ledger
+    assert waiting.why_not_wait(ledger, proposal) == ""
+    register(asks, 2, None)
+    live(asks, 2, "staging")
+    assert waiting.why_not_wait(ledger, proposal) == "v2 is in staging now"
+    assert record(asks, proposal, CLOCK) == "v1 is not released: superseded, v2 is in staging now."
+    assert told(asks)[-1]["actor"]["kind"] == "policy"
+    assert proposed(asks).version == 2
+
+
+def test_without_an_answer_nothing_is_released(asks: House) -> None:
+    proposal = proposed(asks)
+    with pytest.raises(NotApproved, match="v1 needs somebody's approval"):
+        record(asks, proposal, None)
+    assert words(asks) == [("proposed", 1)]
+
+
+def test_a_release_that_was_let_in_before_is_gone_on_with_unasked(asks: House) -> None:
+    proposal = proposed(asks)
+    journal(asks.resources, "releasing", proposal, "proven", now=asks.now())
+    assert evidence.question(asks.resources, proposal, now=asks.now()) is None
+    assert record(asks, proposal, None) == ""
+    assert approval.approve(asks.resources, proposal, now=asks.now())
+    assert words(asks)[-1] == ("releasing", 1), "its watch is still found by the next run"
+
+
+def test_the_question_shows_scores_gates_checks_and_links(asks: House) -> None:
+    gates = (
+        GateResult("improvement", "block", "passed", "3%", "1%"),
+        GateResult("slices", "warn", "failed", EVIL, "0.9"),
+        GateResult("fairness", "off", "off", "not computed", ""),
+    )
+    score = {"challenger": Score("rmse", 8.5, 120), "champion": Score("rmse", 9.25, 120)}
+    judgement = Judgement(
+        "won", EVIL, champion_version=1, improvement=0.081, required_improvement=0.01,
+        gates=gates, **score,
+    )  # fmt: skip
+    ledger, key = asks.resources.ledger, f"{2:064x}"
+    ledger.open_training(snapshot("rides", key), "test", asks.now())
+    ledger.record_judgement(key, judgement, asks.now())
+    ledger.record_candidate(Candidate("rides", 2, "r", key, "m", refitted=True), asks.now())
+    live(asks, 1, "production")
+    live(asks, 2, "staging")
+    asked = evidence.question(asks.resources, proposed(asks), now=asks.now())
+    assert asked is not None
+    assert asked.subject == "Release rides v2 instead of v1?"
+    body = asked.body
+    for line in (
+        "| proposed | rmse | 8.5 | 120 |",
+        "| champion v1 | rmse | 9.25 | 120 |",
+        "Improvement +8.10%, required +1.00%.",
+        "| improvement | passed | 3% | 1% |",
+        "| slices | warned | ",
+        "| fairness | off | not computed |  |",
+        "### Checks in staging",
+    ):
+        assert line in body, line
+    assert "<img" not in body
+    assert "[a](http" not in body
+    assert all(line.count("|") - line.count("\\|") in {0, 5} for line in body.splitlines())
+    json.dumps(asked.as_json())
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://mlflow:5000/#/runs/1", "[Run](http://mlflow:5000/#/runs/1)"),
+        ("javascript:alert(1)", "Run: javascript:alert(1)"),
+        ("http://x) <b>", "Run: http://x) &lt;b&gt;"),
+    ],
+)
+def test_only_an_address_that_a_browser_may_follow_is_a_link(url: str, shown: str) -> None:
+    assert evidence._link("Run", url) == shown
