@@ -32,10 +32,12 @@ MEANING = {
     "train": "No new challenger; the champion goes on serving. It can wait until morning.",
     "deploy": "The candidate was not staged; the earlier version still answers in staging. "
     "It can wait until morning.",
-    "release": "The new version is not in production, or was rolled back; the first line says what "
-    "answers. Get up only if it says that nothing does.",
-    "rollback": "Production was not rolled back; what answered before still does. Get up: "
-    "somebody wanted it back.",
+    "release": "Either what answered before does so again, or the new version answers and goes on "
+    "being watched by the next run; the first line says which. Get up only if it says: Look now.",
+    "rollback": "Somebody wanted another version back, and it is not certain that it answers: the "
+    "first line says. Get up.",
+    "retire": "The model is retired and some of it may still stand; the next try clears it away. "
+    "It can wait until morning.",
     "maintain": "Some of what nobody needs was not cleared away; every model goes on serving. "
     "It can wait until morning.",
     "monitor": "Drift was not checked; the champion serves unwatched. Look within the day.",

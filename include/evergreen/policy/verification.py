@@ -147,7 +147,7 @@ def failure_message(
     words = f"\nIts last log lines:\n{log_lines}" if log_lines else "\nIt left no log."
     return (
         f"{model} v{version} did not prove itself: {len(failed)} of {len(checks)} checks failed.\n"
-        f"{listed}\nThe candidate was removed; what answered before still does. Mend the cause and "
+        f"{listed}\nWhat answered before still does. Mend the cause and "
         f"run {model}.{stage} by hand with version {version}.{words}"
     )
 

@@ -105,7 +105,9 @@ def _begun(resources: Resources, environment: Environment, verification: Verific
         LeaseLost: there is none.
         VerificationFailed: the service has ended since it was verified.
     """
-    service, again = verification.service, f"{verification.model}.{STAGE_OF[environment]} again"
+    service = verification.service
+    stage = f"{verification.model}.{STAGE_OF[environment]}"
+    again = f"{stage} by hand with version {verification.version}"
     begun = [
         record
         for record in resources.ledger.deployments(resources.model, ["starting"], environment)

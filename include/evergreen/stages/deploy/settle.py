@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 ALIASES: dict[Environment, str] = {"staging": "staging", "production": "champion"}
 #: What the reason of a deployment begins with that was live and rolled back.
 ROLLED_BACK = "rolled back"
+#: What the reason of a deployment begins with that a rollback made.
+BACK = "back in production"
 
 
 def settle_deployments(resources: Resources, environment: Environment, *, now: dt.datetime) -> None:

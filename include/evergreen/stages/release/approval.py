@@ -47,7 +47,7 @@ def approve(resources: Resources, proposal: Proposal, *, now: dt.datetime) -> bo
 def was_begun(resources: Resources, proposal: Proposal) -> bool:
     """Whether this release was let into production before: it is gone on with, not asked for."""
     live = resources.ledger.deployment(resources.model, PRODUCTION)
-    if live is not None and live.version == proposal.version:
+    if rollout.is_live(live, proposal):
         return True  # of a release that was interrupted after its switch
     word, decision = last_word(resources.ledger, proposal.model, proposal.version)
     ours = decision is not None and decision.details.get(PROPOSAL) == proposal.as_json()

@@ -61,27 +61,36 @@ class Look:
     def take(self) -> Deployment | None:
         """What answers in the end; None: not yet, look again."""
         live = self.resources.ledger.deployment(self.resources.model, PRODUCTION)
-        if self.stand.is_over or (live is not None and live.version == self.proposal.version):
+        if self.stand.is_over or rollout.is_live(live, self.proposal):
             return self._everything()
         if live is None or live.version != self.proposal.replaces:
             self.abort(rollout.not_the_champion(self.proposal, live))
         service = self.stand.proven.service
-        runtime = runtime_for(self.resources, service)
-        if runtime.state(service) != "running":
-            self.abort("it ended")
-        way = runtime.way_to(service)
         try:
-            champion, challenger = self._ask(live.service), self._ask(service)
-            if challenger.counters is not None:
-                self._divide(live.service, service)
+            champion, challenger = self._ask_both(live.service, service)
         except Unavailable as error:
             log.warning("%s", error)
             champion = challenger = _Seen(service, "", None)
-        if challenger.counters is None and champion.counters is not None:
-            if runtime.way_to(service) == way:
+        return self._go_on(champion, challenger)
+
+    def _ask_both(self, old: RunningService, new: RunningService) -> tuple[_Seen, _Seen]:
+        """Champion and challenger, between whom requests are divided from now on.
+
+        Raises:
+            Unavailable: nobody can be asked now.
+        """
+        runtime = runtime_for(self.resources, new)
+        if runtime.state(new) != "running":
+            self.abort("it ended")
+        way = runtime.way_to(new)
+        champion, challenger = self._ask(old), self._ask(new)
+        if challenger.counters is not None:
+            self._divide(old, new)
+        elif champion.counters is not None:
+            if runtime.way_to(new) == way:
                 self.abort("it does not answer")
             log.warning("The gateway was started anew: nobody is to blame for silence.")
-        return self._go_on(champion, challenger)
+        return champion, challenger
 
     def _go_on(self, champion: _Seen, challenger: _Seen) -> Deployment | None:
         stand, now = self.stand, self.clock()

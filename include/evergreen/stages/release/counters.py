@@ -6,14 +6,16 @@ import math
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 from include.evergreen.contracts import Fact, RunningService
 from include.evergreen.stages.deploy.service_probe import ServiceProbe
 from include.evergreen.stages.deploy.services import runtime_for
 from include.evergreen.stages.resources import Resources
 
-#: In the details of a decision: what a service had counted before it was sent its first request.
-COUNTERS = "counters"
+#: In the details of a decision: what a service had counted before it was sent its first request,
+#: and since when it ran.
+COUNTERS, STARTED = "counters", "started"
 _SAMPLE = re.compile(r"^evergreen_(\w+)\{(.*)\} (\S+)$")
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 #: Paths that predict, as the service names them.
@@ -72,6 +74,15 @@ def counters_of(resources: Resources, service: RunningService) -> Counters:
     """The counters of this very service, whoever clients are sent to; all zero if it is silent."""
     with ServiceProbe(runtime_for(resources, service).reach(service)) as probe:
         return read_counters(probe.text("/metrics"))
+
+
+def seen_before(resources: Resources, service: RunningService) -> dict[str, Any]:
+    """For the details of a decision: what is known of a service before requests are sent to it."""
+    started = runtime_for(resources, service).started_at(service)
+    return {
+        COUNTERS: counters_of(resources, service).as_json(),
+        STARTED: started.isoformat() if started else "",
+    }
 
 
 def read_counters(page: str) -> Counters:

@@ -12,16 +12,19 @@ from include.evergreen.policy.releasing import SLACK, Standing, why_not_proposed
 from include.evergreen.stages.deploy.build import judged_against, recorded_candidate
 from include.evergreen.stages.deploy.deployment_lease import under_deployment_lease
 from include.evergreen.stages.deploy.services import PRODUCTION, STAGING, runtime_for
-from include.evergreen.stages.deploy.settle import ALIASES, settle_deployments
+from include.evergreen.stages.deploy.settle import ALIASES, BACK, settle_deployments
 from include.evergreen.stages.release import rollout
 from include.evergreen.stages.release.journal import (
     PROPOSAL,
     STAGED,
+    UNTIL,
+    VERSION,
     journal,
     last_word,
     say,
     who,
     why_of,
+    words,
 )
 from include.evergreen.stages.resources import Resources
 
@@ -49,27 +52,38 @@ def choose_version(
         ArtifactRefused: the image that staging verified is not there any more.
     """
     settle_deployments(resources, PRODUCTION, now=now)
+    is_new = version is not None and rollout.stand_of(resources, version) is None
+    asked_for = _asked_for(resources, version) if version is not None and is_new else None
     rollout.end_overtaken(resources, version, clock=lambda: now)
-    begun = rollout.under_way(resources)
-    if begun is not None and version in {None, begun.proposal.version}:
-        log.warning("The release of v%d is under way: it goes on.", begun.proposal.version)
-        return begun.proposal
-    if version is not None:
-        asked_for = _asked_for(resources, version)
+    begun = _begun_before(resources, version)
+    if begun is not None:
+        return begun
+    if asked_for is not None:
         return _proposed(resources, asked_for, reason, by_hand=True, asked_by=asked_by, now=now)
-    interrupted = _interrupted(resources)
-    if interrupted is not None:
-        log.warning("The release of v%d was interrupted: it goes on.", interrupted.version)
-        return interrupted
     staged = _live_in(resources.ledger, resources.model, STAGING)
     if staged is None:
         log.info("Nothing is in staging.")
+        _close_overdue(resources, now)
         return None
     why_not = why_not_proposed(_standing(resources, staged))
     if why_not:
         _pass_over(resources, staged, why_not, now)
         return None
     return _proposed(resources, staged, f"v{staged.version} proved itself in staging", now=now)
+
+
+def _begun_before(resources: Resources, version: int | None) -> Proposal | None:
+    """The proposal of an earlier run that is to be gone on with; None: there is none."""
+    begun = rollout.under_way(resources)
+    if begun is not None and version in {None, begun.proposal.version}:
+        log.warning("The release of v%d is under way: it goes on.", begun.proposal.version)
+        return begun.proposal
+    if version is not None:
+        return None
+    proposal = _interrupted(resources) or _approved(resources)
+    if proposal is not None:
+        log.warning("The release of v%d was interrupted: it goes on.", proposal.version)
+    return proposal
 
 
 def superseded_by(ledger: Ledger, proposal: Proposal) -> int | None:
@@ -104,7 +118,29 @@ def _interrupted(resources: Resources) -> Proposal | None:
     word, decision = last_word(resources.ledger, resources.model, live.version)
     if word != "releasing" or decision is None:
         return None
+    record = _live_in(resources.ledger, resources.model, PRODUCTION)
+    if record is not None and record.reason.startswith(BACK):  # it was watched once already
+        return None
     return Proposal.from_json(decision.details[PROPOSAL])
+
+
+def _approved(resources: Resources) -> Proposal | None:
+    """What was approved of the version in staging and not begun, where nothing changed since."""
+    staged = _live_in(resources.ledger, resources.model, STAGING)
+    if staged is None:
+        return None
+    word, decision = last_word(resources.ledger, resources.model, staged.version)
+    if word != "approved" or decision is None:
+        return None
+    proposal = Proposal.from_json(decision.details[PROPOSAL])
+    live = resources.ledger.deployment(resources.model, PRODUCTION)
+    answering, image = live.version if live else None, verified_image(resources, staged)
+    unchanged = (proposal.staged, proposal.replaces, proposal.image) == (
+        staged.id,
+        answering,
+        image,
+    )
+    return proposal if unchanged else None
 
 
 def _standing(resources: Resources, staged: DeploymentRecord) -> Standing:
@@ -135,6 +171,16 @@ def _champion_of_old(resources: Resources) -> int | None:
     except ArtifactRefused as error:
         log.warning("%s", error)
         return None
+
+
+def _close_overdue(resources: Resources, now: dt.datetime) -> None:
+    """Nothing can become of what was proposed once, so that nothing waits for it."""
+    said = (decision for _, decision in words(resources.ledger, resources.model))
+    newest = next((decision for decision in said if STAGED in decision.details), None)
+    if newest is not None and newest.details.get(UNTIL):
+        details = {STAGED: newest.details[STAGED]}
+        why = "nothing is in staging"
+        say(resources, "passed_over", newest.details[VERSION], why, now=now, details=details)
 
 
 def _pass_over(

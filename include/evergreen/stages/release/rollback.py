@@ -1,7 +1,8 @@
 """The version before is back in production: proven first, as the image that was there.
 
 Nothing is trained or built. The version that is left is marked, so that nothing proposes it again
-by itself, and no later rollback goes to it unasked.
+by itself, and no later rollback goes to it unasked. While a version is only on its way (canary,
+shadow, a/b), going back is to end that, and the champion stays.
 """
 
 from __future__ import annotations
@@ -12,15 +13,23 @@ from collections.abc import Sequence
 
 from include.evergreen.adapters.ledger import DeploymentRecord
 from include.evergreen.contracts import BuiltImage, Deployment, Return, Verification
-from include.evergreen.errors import ArtifactRefused, InputError, LeaseLost, VerificationFailed
+from include.evergreen.errors import (
+    ArtifactRefused,
+    InputError,
+    LeaseLost,
+    ReleaseAborted,
+    VerificationFailed,
+    is_retryable,
+)
 from include.evergreen.policy.verification import failure_message
 from include.evergreen.stages.clock import Clock, utc_now
 from include.evergreen.stages.deploy.deployment_lease import under_deployment_lease
 from include.evergreen.stages.deploy.promote import go_live, proven_by
 from include.evergreen.stages.deploy.services import GRACE_S, PRODUCTION, order_for, runtime_for
-from include.evergreen.stages.deploy.settle import ROLLED_BACK
+from include.evergreen.stages.deploy.settle import BACK, ROLLED_BACK
 from include.evergreen.stages.deploy.verify import Proof, prove
-from include.evergreen.stages.release.journal import say, told, who, words
+from include.evergreen.stages.release import rollout
+from include.evergreen.stages.release.journal import last_word, say, told, who, words
 from include.evergreen.stages.resources import Resources
 
 log = logging.getLogger(__name__)
@@ -34,18 +43,23 @@ def choose_return(
     """Where production goes back to: the version asked for, or the newest one that was live
     before and was not rolled back itself.
 
-    A run that is repeated gets the answer that it had.
+    Where none is named and a version is on its way by canary, shadow or a/b, that is what is left,
+    and the champion stays. A run that is repeated gets the answer that it had.
 
     Raises:
         InputError: there is no (such) version to go back to.
     """
     model, records = resources.model, _in_production(resources)
-    for word, decision in words(resources.ledger, model):
-        details = decision.details
-        if word == "rolled_back" and resources.owner and details.get(OWNER) == resources.owner:
-            went = details[TO], details[LEAVES]
-            return Return(model, *went, reason, asked_by, resources.owner)
     live = next((record.version for record in records if record.state == "live"), None)
+    for _, decision in words(resources.ledger, model):
+        details = decision.details
+        if resources.owner and details.get(OWNER) == resources.owner:
+            to, leaves = details[TO], details[LEAVES]
+            if live in {to, leaves}:
+                return Return(model, to, leaves, reason, asked_by, resources.owner)
+    begun = _on_its_way(resources)
+    if version is None and live is not None and begun is not None:
+        return Return(model, live, begun.proposal.version, reason, asked_by, resources.owner)
     target = _record_of(model, records, live, version)
     return Return(model, target.version, live, reason, asked_by, resources.owner)
 
@@ -62,6 +76,9 @@ def put_back(resources: Resources, wanted: Return, *, clock: Clock = utc_now) ->
         ArtifactRefused: the image of that version is gone.
         VerificationFailed: it does not prove itself; what answered before still does.
     """
+    ended = _end_strategy(resources, wanted, clock)
+    if ended is not None:
+        return ended
     model, records = resources.model, _in_production(resources)
     live = next((record for record in records if record.state == "live"), None)
     answering = live.version if live else None
@@ -80,7 +97,7 @@ def put_back(resources: Resources, wanted: Return, *, clock: Clock = utc_now) ->
         resources,
         PRODUCTION,
         proven,
-        reason=f"back in production: {reason}",
+        reason=f"{BACK}: {reason}",
         why_replaced=why,
         entry=told(
             resources,
@@ -97,6 +114,38 @@ def put_back(resources: Resources, wanted: Return, *, clock: Clock = utc_now) ->
     about = wanted.version if wanted.leaves is None else wanted.leaves
     say(resources, "rolled_back", about, why, now=clock(), details=details)
     return deployed
+
+
+def _on_its_way(resources: Resources) -> rollout.UnderWay | None:
+    """The release by canary, shadow or a/b of a version that is live nowhere yet."""
+    begun = rollout.under_way(resources)
+    if begun is None:
+        return None
+    been = {record.service_name for record in _in_production(resources)}
+    return None if begun.stand.proven.service.name in been else begun
+
+
+def _end_strategy(resources: Resources, wanted: Return, clock: Clock) -> Deployment | None:
+    """The champion that stays where only a version on its way was left; None: more is to do."""
+    live, begun = resources.ledger.deployment(resources.model, PRODUCTION), _on_its_way(resources)
+    if live is None or live.version != wanted.version or wanted.leaves is None:
+        return None
+    by = {TO: wanted.version, LEAVES: wanted.leaves, OWNER: wanted.owner}
+    if begun is not None and begun.proposal.version == wanted.leaves:
+        try:
+            rollout.abort(
+                resources, begun.proposal, begun.stand.proven.service,
+                f"ended by hand: {wanted.reason or 'asked for by hand'}",
+                clock=clock, evidence=by, actor=who(wanted.asked_by),
+            )  # fmt: skip
+        except ReleaseAborted as end:
+            log.info("%s", end)
+            return live
+    word, decision = last_word(resources.ledger, resources.model, wanted.leaves)
+    was_ended = (
+        word == "aborted" and decision is not None and by.items() <= decision.details.items()
+    )
+    return live if was_ended else None
 
 
 def _in_production(resources: Resources) -> list[DeploymentRecord]:
@@ -150,7 +199,14 @@ def _proven(resources: Resources, target: DeploymentRecord, now: dt.datetime) ->
     number = ledger.begin_deployment(image.model, image.version, PRODUCTION, name, now)
     service = target.service if warm and target.service else runtime.start(order)
     ledger.record_service(number, service, now)
-    checks = prove(resources, image, service, Proof(PRODUCTION, as_made=True))
+    try:
+        checks = prove(resources, image, service, Proof(PRODUCTION, as_made=True))
+    except Exception as error:
+        if not is_retryable(error):  # a retry finds it by its name and goes on with it
+            if not warm:
+                runtime.remove(service, grace_s=GRACE_S)
+            ledger.finish_deployment(number, "failed", str(error), (), now)
+        raise
     if all(check.passed for check in checks):
         return Verification(image.model, image.version, service, checks)
     said = runtime.logs(service, lines=30)

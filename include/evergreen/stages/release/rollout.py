@@ -14,7 +14,14 @@ import logging
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
-from include.evergreen.contracts import Deployment, Fact, Proposal, RunningService, Verification
+from include.evergreen.contracts import (
+    Actor,
+    Deployment,
+    Fact,
+    Proposal,
+    RunningService,
+    Verification,
+)
 from include.evergreen.errors import ReleaseAborted
 from include.evergreen.policy.releasing import OVER, SLACK
 from include.evergreen.spec.release import Strategy
@@ -143,6 +150,7 @@ def abort(
     *,
     clock: Clock,
     evidence: dict[str, Any] | None = None,
+    actor: Actor | None = None,
 ) -> NoReturn:
     """All requests go to the champion at once, then it is told, then the new version goes.
 
@@ -155,10 +163,12 @@ def abort(
         if stand is not None and not stand.ends:  # whoever goes on divides requests no more
             renew(resources, proposal, replace(stand, ends=why), now=clock())
         live = resources.ledger.deployment(resources.model, PRODUCTION)
-        if live is not None and live.version != proposal.version:
+        if live is not None and not is_live(live, proposal):
             publish(resources, PRODUCTION, live.service)
         if not aborted(resources, proposal):
-            journal(resources, "aborted", proposal, why, now=clock(), evidence=evidence)
+            journal(
+                resources, "aborted", proposal, why, now=clock(), evidence=evidence, actor=actor
+            )
         _remove(resources, service, why, clock())
         settle_deployments(resources, PRODUCTION, now=clock())
     answers = f"v{live.version} answers" if live else "nothing answers"
@@ -184,7 +194,7 @@ def end_overtaken(resources: Resources, wanted: int | None, *, clock: Clock) -> 
     why = ""
     if live is None or live.version not in {proposal.replaces, proposal.version}:
         why = not_the_champion(proposal, live)
-    elif wanted not in {None, proposal.version} and live.version != proposal.version:
+    elif wanted not in {None, proposal.version} and not is_live(live, proposal):
         why = f"v{wanted} was asked for by hand"
     if not why:
         return
@@ -192,6 +202,12 @@ def end_overtaken(resources: Resources, wanted: int | None, *, clock: Clock) -> 
         abort(resources, proposal, stand.proven.service, why, clock=clock)
     except ReleaseAborted as end:
         log.warning("%s", end)
+
+
+def is_live(live: Deployment | None, proposal: Proposal) -> bool:
+    """Whether what answers is what is proposed: the version, as this very image."""
+    digest = live.service.image_digest if live is not None else ""
+    return live is not None and (live.version, digest) == (proposal.version, proposal.image.digest)
 
 
 def not_the_champion(proposal: Proposal, live: Deployment | None) -> str:

@@ -52,7 +52,7 @@ def replay_requests(
         rollout.advance(resources, proposal, stand, "shadow: logged requests", now=clock())
     service = stand.proven.service
     live = resources.ledger.deployment(resources.model, PRODUCTION)
-    if stand.is_over or (live is not None and live.version == proposal.version):
+    if stand.is_over or rollout.is_live(live, proposal):
         return send_everything(resources, proposal, stand.proven, clock=clock)
     if live is None or live.version != proposal.replaces:
         why = rollout.not_the_champion(proposal, live)

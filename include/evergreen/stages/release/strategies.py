@@ -60,7 +60,8 @@ def shift_traffic(
     if stand is not None:
         return STRATEGIES[stand.strategy](resources, proposal, stand.proven, clock=clock)
     live = resources.ledger.deployment(resources.model, PRODUCTION)
-    if live is not None and live.version != proposal.replaces:  # done already, or overtaken
+    overtaken = live is not None and live.version != proposal.replaces
+    if overtaken or rollout.is_live(live, proposal):  # done already
         return send_everything(resources, proposal, proven, clock=clock)
     name = resources.spec.deployment.strategy
     why = _why_at_once(resources, name, live, proven)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 
 from include.evergreen.contracts import Deployment, Proposal, Verification
@@ -12,7 +11,7 @@ from include.evergreen.stages.clock import Clock, utc_now
 from include.evergreen.stages.deploy.deployment_lease import under_deployment_lease
 from include.evergreen.stages.deploy.promote import go_live
 from include.evergreen.stages.deploy.services import PRODUCTION
-from include.evergreen.stages.release.counters import COUNTERS, counters_of
+from include.evergreen.stages.release.counters import seen_before
 from include.evergreen.stages.release.journal import journal, told, who
 from include.evergreen.stages.resources import Resources
 
@@ -52,14 +51,13 @@ def send_everything(
     live = still_to_replace(resources, proposal)
     now = clock()
     if live is None or live.service.service_id != proven.service.service_id:
-        watch = dt.timedelta(seconds=resources.spec.deployment.watch.seconds)
         evidence = {
             "checks": [check.as_json() for check in proven.checks],
-            COUNTERS: counters_of(resources, proven.service).as_json(),
+            **seen_before(resources, proven.service),
         }
         journal(
             resources, "releasing", proposal, "it proved itself in production",
-            now=now, until=now + watch + SLACK, evidence=evidence,
+            now=now, until=now + SLACK, evidence=evidence,
         )  # fmt: skip
     try:
         return go_live(

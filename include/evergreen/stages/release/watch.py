@@ -14,9 +14,11 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+from include.evergreen.adapters.ledger import Decision
 from include.evergreen.adapters.runtime import Runtime
 from include.evergreen.contracts import Deployment, Proposal
-from include.evergreen.errors import InputError, ReleaseRolledBack, Unavailable
+from include.evergreen.errors import Busy, InputError, ReleaseRolledBack, Unavailable
+from include.evergreen.policy.releasing import SLACK, Word
 from include.evergreen.policy.rollout.evidence import Observed
 from include.evergreen.policy.rollout.watch import Probes, WatchRules, decide_watch
 from include.evergreen.policy.verification import check_predictions
@@ -27,9 +29,10 @@ from include.evergreen.stages.deploy.deployment_lease import deployment_lease
 from include.evergreen.stages.deploy.fetch_bundle import fetch_bundle, forget_bundles
 from include.evergreen.stages.deploy.service_probe import ServiceProbe
 from include.evergreen.stages.deploy.services import PRODUCTION, runtime_for
-from include.evergreen.stages.deploy.settle import settle_deployments
-from include.evergreen.stages.release.counters import COUNTERS, Counters, read_counters
-from include.evergreen.stages.release.journal import journal, words
+from include.evergreen.stages.deploy.settle import ROLLED_BACK, settle_deployments
+from include.evergreen.stages.release import rollout
+from include.evergreen.stages.release.counters import COUNTERS, STARTED, Counters, read_counters
+from include.evergreen.stages.release.journal import PROPOSAL, journal, say_of, why_of, words
 from include.evergreen.stages.release.rollback import choose_return, put_back
 from include.evergreen.stages.resources import Resources
 
@@ -47,7 +50,8 @@ def watch_release(
 ) -> Deployment | None:
     """The version has kept its service levels for the whole watch, and the spare is gone.
 
-    None: the watch is not over, call again; where it stands is in the ledger.
+    None: the watch is not over, call again; where it stands is in the ledger. A watch that nobody
+    goes on with wakes release after a slice and `SLACK`.
 
     Raises:
         ReleaseRolledBack: it broke them, and the version before answers again; or somebody rolled
@@ -57,20 +61,22 @@ def watch_release(
     look = None
     while True:
         live = resources.ledger.deployment(resources.model, PRODUCTION)
-        if live is None or live.version != proposal.version:
-            raise ReleaseRolledBack(
-                f"{proposal.model} v{proposal.version} was taken out of production during its "
-                f"watch; {f'v{live.version}' if live else 'nothing'} answers there now."
-            )
-        look = look or _Look(resources, live, _baseline(resources, proposal))
-        look.again()
+        if live is None or not rollout.is_live(live, proposal):
+            raise ReleaseRolledBack(_why_gone(resources, proposal, live))
+        if look is None:
+            if _said(resources, proposal, "released") is not None:
+                return live
+            look = _Look(resources, live, *_before(resources, proposal))
+            _renew(resources, proposal, clock() + dt.timedelta(seconds=slice_s) + SLACK)
+        was_asked = look.again()
         seconds = (clock() - dt.datetime.fromisoformat(live.deployed_at)).total_seconds()
         verdict = decide_watch(look.observed, look.probes, _rules(resources), elapsed_s=seconds)
         if look.broken or verdict.word == "roll_back":
             _undo(resources, proposal, look.broken or verdict.reason, clock)
-        if verdict.word == "passed" and not look.wrong_looks:
+        if verdict.word == "passed" and was_asked and not look.wrong_looks:
             return _conclude(resources, proposal, verdict.reason, clock)
         if time.monotonic() - began > slice_s:
+            _renew(resources, proposal, clock() + SLACK)
             return None
         time.sleep(_POLL_S)
 
@@ -81,12 +87,46 @@ def _rules(resources: Resources) -> WatchRules:
     return WatchRules(watch.seconds, watch.max_error_share, watch.max_p99_ms or levels.p99_ms)
 
 
-def _baseline(resources: Resources, proposal: Proposal) -> Counters:
-    """What the service had counted, its load test say, before it was sent its first request."""
+def _said(resources: Resources, proposal: Proposal, wanted: Word) -> Decision | None:
+    """A word on this very proposal; None where it was not said."""
     for word, decision in words(resources.ledger, proposal.model):
-        if word == "releasing" and COUNTERS in decision.details:
-            return Counters.from_json(decision.details[COUNTERS])
-    return Counters()
+        if word == wanted and decision.details.get(PROPOSAL) == proposal.as_json():
+            return decision
+    return None
+
+
+def _before(resources: Resources, proposal: Proposal) -> tuple[Counters, str]:
+    """What the service had counted, its load test say, before it was sent its first request, and
+    since when it ran.
+    """
+    said = _said(resources, proposal, "releasing")
+    details = said.details if said is not None else {}
+    return Counters.from_json(details.get(COUNTERS, {})), details.get(STARTED, "")
+
+
+def _renew(resources: Resources, proposal: Proposal, until: dt.datetime) -> None:
+    """The watch is looked after until then."""
+    said = _said(resources, proposal, "releasing")
+    if said is not None:
+        kept = {key: said.details[key] for key in (COUNTERS, STARTED) if key in said.details}
+        say_of(
+            resources, "releasing", proposal, why_of(said),
+            now=until - SLACK, until=until, details=kept,
+        )  # fmt: skip
+
+
+def _why_gone(resources: Resources, proposal: Proposal, live: Deployment | None) -> str:
+    """In words: the version that is watched does not answer in production any more."""
+    answers = f"{f'v{live.version}' if live else 'nothing'} answers there now"
+    records = resources.ledger.deployments(resources.model, environment=PRODUCTION)
+    of_it = (r.reason for r in records if r.version == proposal.version and r.live_at is not None)
+    reason = next(of_it, "")
+    if reason.startswith(ROLLED_BACK):
+        return f"{proposal.model} v{proposal.version} was {reason}; {answers}."
+    return (
+        f"{proposal.model} v{proposal.version} was taken out of production during its watch; "
+        f"{answers}."
+    )
 
 
 @dataclass
@@ -96,39 +136,49 @@ class _Look:
     resources: Resources
     live: Deployment
     baseline: Counters
+    started: str
     probes: Probes = field(default_factory=lambda: Probes(0, 0))
     observed: Observed = field(default_factory=lambda: Observed(0, 0))
     wrong_looks: int = 0
     broken: str = ""
     _address: str = ""
     _way: str = ""
-    _started: dt.datetime | None = None
     _golden: tuple[list[dict[str, Any]], golden.Predictions] | None = None
     _golden_at: float = -math.inf
 
-    def again(self) -> None:
-        """One more look at it."""
-        runtime, service = runtime_for(self.resources, self.live.service), self.live.service
-        started = runtime.started_at(service)
-        self._started = self._started or started
-        if runtime.state(service) != "running":
-            self.broken = "it ended"
-            return
-        if started != self._started:
-            self.broken = "it ended, and was started again"
-            return
-        answers = self._ask(runtime)
-        failed = 0 if answers else self.probes.failed_in_a_row + 1
-        self.probes = Probes(self.probes.asked + 1, failed)
-
-    def _ask(self, runtime: Runtime) -> bool:
-        """Whether it answers; if so, what it has counted is read, and its golden rows are asked."""
+    def again(self) -> bool:
+        """One more look at it; False where it cannot be asked, which is no word against it."""
+        runtime = runtime_for(self.resources, self.live.service)
         try:
+            self.broken = self._ended(runtime)
+            if self.broken:
+                return True
             if not self._address or runtime.way_to(self.live.service) != self._way:
                 self._reach(runtime)
-        except Unavailable as error:
+            answers = self._ask()
+            way = self._way
+            if not answers:
+                self._reach(runtime)  # under the lease: the gateway is not being started anew
+            if self._way != way:
+                return False
+        except (Unavailable, Busy) as error:
             log.warning("%s", error)
             return False
+        failed = 0 if answers else self.probes.failed_in_a_row + 1
+        self.probes = Probes(self.probes.asked + 1, failed)
+        return True
+
+    def _ended(self, runtime: Runtime) -> str:
+        """How it ended since the release began, whoever started it again; empty if it did not."""
+        started = runtime.started_at(self.live.service)
+        if runtime.state(self.live.service) != "running":
+            return "it ended"
+        since = started.isoformat() if started else ""
+        self.started = self.started or since
+        return "" if since == self.started else "it ended, and was started again"
+
+    def _ask(self) -> bool:
+        """Whether it answers; if so, what it has counted is read, and its golden rows are asked."""
         with ServiceProbe(self._address) as probe:
             if probe.get("/ping", timeout_s=_PING_TIMEOUT_S)[0] != _OK:
                 return False
@@ -166,7 +216,7 @@ def _conclude(
     """The spare goes; None where somebody else moved production in this very moment."""
     with deployment_lease(resources, PRODUCTION):
         live = resources.ledger.deployment(resources.model, PRODUCTION)
-        if live is None or live.version != proposal.version:
+        if live is None or not rollout.is_live(live, proposal):
             return None
         resources.ledger.let_spare_go(resources.model, PRODUCTION)
         journal(resources, "released", proposal, seen, now=clock())
