@@ -53,7 +53,7 @@ def world(house: House) -> dict[str, Any]:
 
 
 @on_both_runtimes(
-    (f"{PROMOTE}:_make_live", "before"),
+    (f"{PROMOTE}:_begun", "before"),
     (f"{LEDGER}.finish_deployment", "before"),
     (f"{LEDGER}.finish_deployment", "after"),
     (f"{REGISTRY}.set_alias", "before"),
@@ -85,7 +85,7 @@ def test_one_live_deployment_whoever_sleeps_inside_promote(
 
 @on_both_runtimes(
     (f"{LEDGER}.begin_deployment", "after"),
-    (f"{VERIFY}:_checks", "after"),
+    (f"{VERIFY}:_checks_at", "after"),
     (f"{LEDGER}.record_service", "before"),
 )
 def test_one_service_whoever_sleeps_inside_verify(

@@ -9,7 +9,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from include.evergreen import settings
+from include.evergreen.adapters.runtime.process_runtime import ProcessRuntime
 from include.evergreen.contracts import RunningService
+from include.evergreen.errors import Unavailable
+from include.evergreen.stages.clock import utc_now
 from include.evergreen.stages.monitoring.watch_service import watch_service
 from include.evergreen.stages.resources import Resources
 from tests.unit.stages import watched
@@ -95,6 +98,38 @@ def test_a_silent_service_is_told_and_told_again_while_it_lasts(
     assert later == [None, told, None], "an alert may be lost: the 4th look tells it again"
     (decision,) = resources.ledger.decisions("rides")
     assert (decision.stage, decision.verdict) == ("service", "silent")
+
+
+def test_the_very_service_is_asked_and_not_who_answers_at_its_address(
+    resources: Resources, service: Service, monkeypatch: pytest.MonkeyPatch
+):
+    own = Service()
+    monkeypatch.setattr(ProcessRuntime, "reach", lambda *_: f"{own.endpoint}")
+    own.spool = {"rows_dropped": 7, "last_error": "its disk is full"}
+    told = watch_service(resources, now=NOW)
+    assert told is not None
+    assert "its disk is full" in told
+    assert service.endpoint in told, "people are told where clients ask"
+    assert own.endpoint not in told, "the way of those who prove is nobody's business"
+    own.stop()
+    assert "does not answer" in (watch_service(resources, now=NOW) or "")
+
+    def gone(*_: object) -> str:
+        raise Unavailable("it is gone")
+
+    monkeypatch.setattr(ProcessRuntime, "reach", gone)
+    assert watch_service(resources, now=NOW) is None, "as silent as before, and told"
+    (_, decision) = reversed(resources.ledger.decisions("rides"))
+    assert (decision.verdict, decision.count) == ("silent", 2)
+
+
+def test_while_somebody_is_at_work_on_it_nothing_is_told(resources: Resources, service: Service):
+    service.stop()
+    taken = resources.ledger.take_lease("deployment:rides:production", "a run", utc_now(), 60)
+    assert watch_service(resources, now=NOW) is None
+    assert resources.ledger.decisions("rides") == []
+    resources.ledger.release_lease(taken, utc_now())
+    assert "does not answer" in (watch_service(resources, now=NOW) or "")
 
 
 def test_without_a_live_version_nothing_is_asked(installation: settings.Settings):

@@ -85,6 +85,10 @@ class EngineTraffic:
     def guard(self, model: str, environment: Environment, door: DoorSettings) -> None:
         self._routes.guard(model, environment, door)
 
+    @read
+    def is_guarded(self, model: str, environment: Environment, door: DoorSettings) -> bool:
+        return self._routes.is_guarded(model, environment, door)
+
     def _require(self, service: RunningService) -> dict[str, Any]:
         found = self._inspect(service.service_id)
         if found is None:

@@ -161,14 +161,27 @@ class Routes:
 
         What is kept of the token is its digest.
         """
-        digest = hashlib.sha256(door.token.encode()).hexdigest() if door.token else ""
         place = self._as_it_is(model, environment)
-        place = dataclasses.replace(place, token_digest=digest, tls=bool(door.certificate))
+        place = dataclasses.replace(
+            place, token_digest=_digest(door.token), tls=bool(door.certificate)
+        )
         if door.certificate:
             self._files.save_certificate(place, door.certificate)
         self._settle(place)
         if door.certificate:
             self._show_certificate(place.number, door.certificate)
+
+    @read
+    def is_guarded(self, model: str, environment: str, door: DoorSettings) -> bool:
+        """Whether the running gateway asks for this token and shows this certificate."""
+        place = self._files.place_of(model, environment)
+        if place is None:
+            return door.open
+        running = self._running(place.number)
+        asked = _digest(door.token).upper()
+        if running.words.get("token", "") != asked or running.tls != bool(door.certificate):
+            return False
+        return not door.certificate or self._shows(place.number, door.certificate)
 
     @read
     def is_published(self, host: str) -> bool:
@@ -220,10 +233,12 @@ class Routes:
         still_ours()  # whoever slept in between hears of it, and makes good what it sent
 
     def _show_certificate(self, number: int, pem: str) -> None:
+        if not self._shows(number, pem):
+            gateway_socket.change_certificate(self._files.run, certificate_path(number), pem)
+
+    def _shows(self, number: int, pem: str) -> bool:
         path = certificate_path(number)
-        shown = gateway_socket.ask(self._files.run, f"show ssl cert {path}")
-        if fingerprint(pem) not in shown:
-            gateway_socket.change_certificate(self._files.run, path, pem)
+        return fingerprint(pem) in gateway_socket.ask(self._files.run, f"show ssl cert {path}")
 
     def _running(self, number: int) -> Running:
         ask = gateway_socket.ask
@@ -257,6 +272,11 @@ class Routes:
                 return True
             time.sleep(_POLL_S)
         return False
+
+
+def _digest(token: str) -> str:
+    """What is kept of a token; '' where none is asked for."""
+    return hashlib.sha256(token.encode()).hexdigest() if token else ""
 
 
 def address_in(found: dict[str, Any] | None, network: str) -> str:

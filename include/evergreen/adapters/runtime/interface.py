@@ -182,6 +182,13 @@ class Runtime(Protocol):
             ArtifactRefused: the certificate cannot be used; the door is as it was.
         """
 
+    def is_guarded(self, model: str, environment: Environment, door: DoorSettings) -> bool:
+        """Whether the door is this very one, its token and its certificate, as the gateway says.
+
+        Raises:
+            Unavailable: it does not run or answer.
+        """
+
     def way_to(self, service: RunningService, /) -> str:
         """What stands between a client and the service: another word after it was started anew."""
 

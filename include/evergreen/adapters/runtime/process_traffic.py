@@ -64,6 +64,10 @@ class NoTraffic:
             raise _unsupported(f"{model} in {environment} cannot have a door")
 
     @read
+    def is_guarded(self, model: str, environment: Environment, door: DoorSettings) -> bool:  # noqa: ARG002
+        return door.open
+
+    @read
     def way_to(self, _: RunningService) -> str:
         return ""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from typing import Literal
+from urllib.parse import urlsplit
 
 from include.evergreen.adapters.ledger import DeploymentRecord
 from include.evergreen.adapters.runtime import Environment
@@ -24,7 +25,8 @@ from include.evergreen.stages.deploy.deployment_lease import (
 )
 from include.evergreen.stages.deploy.fetch_bundle import forget_bundles
 from include.evergreen.stages.deploy.services import STAGE_OF, STAGING, runtime_for
-from include.evergreen.stages.deploy.settle import publish, settle_deployments
+from include.evergreen.stages.deploy.settle import settle_deployments
+from include.evergreen.stages.deploy.traffic import publish
 from include.evergreen.stages.resources import Resources
 
 log = logging.getLogger(__name__)
@@ -74,7 +76,7 @@ def go_live(
         if live is None or live.service.service_id != service.service_id:
             number = _begun(resources, environment, verification)
             runtime_for(resources, service).keep(service)
-            if live is None or live.service.endpoint != service.endpoint:  # nobody answers there
+            if live is None or not _at_one_address(live.service, service):  # nobody answers there
                 publish(resources, environment, service)
             checks = [check.as_json() for check in verification.checks]
             resources.ledger.finish_deployment(
@@ -90,6 +92,11 @@ def go_live(
             )
         settle_deployments(resources, environment, now=now)
         return _answering(resources, environment, verification)
+
+
+def _at_one_address(one: RunningService, other: RunningService) -> bool:
+    """Over TLS or not: the door may have changed since one of them was recorded."""
+    return urlsplit(one.endpoint).netloc == urlsplit(other.endpoint).netloc
 
 
 def proven_by(record: DeploymentRecord, service: RunningService) -> Verification:

@@ -7,11 +7,16 @@ import logging
 
 from include.evergreen.adapters.ledger import DeploymentRecord
 from include.evergreen.adapters.runtime import Environment
-from include.evergreen.contracts import Deployment, RunningService
-from include.evergreen.errors import ArtifactRefused, LeaseLost, Unavailable
-from include.evergreen.fencing import making_good
+from include.evergreen.contracts import Deployment
+from include.evergreen.errors import ArtifactRefused, SettingsError, Unavailable, Unsupported
 from include.evergreen.stages.deploy.deployment_lease import deployment_lease
 from include.evergreen.stages.deploy.services import GRACE_S, order_for, runtime_for
+from include.evergreen.stages.deploy.traffic import (
+    is_divided,
+    leave_divided,
+    publish,
+    refuse_without_door,
+)
 from include.evergreen.stages.journal import anchor_entries
 from include.evergreen.stages.resources import Resources
 
@@ -28,17 +33,18 @@ BACK = "back in production"
 def settle_deployments(resources: Resources, environment: Environment, *, now: dt.datetime) -> None:
     """Finish what an interrupted run began; a no-op where nothing was interrupted.
 
-    The live service runs and clients are sent to it, the alias points at its version, those it
-    replaced are stopped and removed, attempts begun before it are closed, and what the journal has
-    is anchored. Clients come first: they do not wait for a registry that is away. A spare is let
-    be: who watches the live one decides on it.
+    The live service runs and clients are sent to it, through the door that the spec has by now, the
+    alias points at its version, those it replaced are stopped and removed, attempts begun before it
+    are closed, and what the journal has is anchored. Clients come first: they do not wait for a
+    registry that is away. Where they are divided between it and a challenger, and both run, they
+    stay so. A spare is let be, and stands in: who watches the live one decides on it.
     """
     with deployment_lease(resources, environment):
         live = resources.ledger.deployment(resources.model, environment)
         published = live is None
         if live is not None:
-            _restart(resources, live, now)
-            published = _publish_live(resources, environment, now)
+            again = _restart(resources, live, now)
+            published = _publish_live(resources, environment, now, restarted=again)
             _point_alias(resources, ALIASES[environment], live.version)
         if published:
             _stop_replaced(resources, environment, now)
@@ -80,15 +86,16 @@ def _pointed_at(resources: Resources, alias: str) -> int | None:
         return None
 
 
-def _restart(resources: Resources, live: Deployment, now: dt.datetime) -> None:
-    """Start the live service again if the machine or its process went down."""
+def _restart(resources: Resources, live: Deployment, now: dt.datetime) -> bool:
+    """Whether the live service had to be started again: the machine or its process went down."""
     image = resources.ledger.image(live.model, live.version, live.service.runtime)
     environment = live.environment
     before = _live_record(resources, environment)
     try:
         runtime = runtime_for(resources, live.service)
         if image is None or runtime.state(live.service) == "running":
-            return
+            return False
+        refuse_without_door(resources, environment, runtime)
         if not runtime.has(image):
             log.error(
                 "%s v%d is live in the ledger but neither its service nor its image %s is there: "
@@ -96,12 +103,12 @@ def _restart(resources: Resources, live: Deployment, now: dt.datetime) -> None:
                 *(live.model, live.version, image.reference, live.model, live.version),
                 ", then release with it" if environment == "production" else "",
             )
-            return
+            return False
         service = runtime.start(order_for(resources, image, environment))
         runtime.keep(service)
-    except Unavailable as error:
+    except (Unavailable, SettingsError, Unsupported) as error:
         log.warning("%s v%d cannot be looked after now: %s", live.model, live.version, error)
-        return
+        return False
     log.warning(
         "%s v%d had stopped; it was started again at %s.",
         live.model,
@@ -111,37 +118,24 @@ def _restart(resources: Resources, live: Deployment, now: dt.datetime) -> None:
     if before is None or _live_record(resources, environment) != before:
         log.warning("Another version went live meanwhile: %s is removed again.", service.name)
         runtime.remove(service, grace_s=GRACE_S)
-        return
+        return False
     resources.ledger.record_service(before.id, service, now)
+    return True
 
 
-def publish(
-    resources: Resources, environment: Environment, service: RunningService
-) -> RunningService:
-    """Send clients to a service; who finds that its lease was over sends them to what is live.
-
-    Raises:
-        Unavailable: they cannot be sent to it now.
-        LeaseLost: another run has taken over.
-    """
-    try:
-        return runtime_for(resources, service).publish(service)
-    except LeaseLost:
-        with making_good():
-            live = resources.ledger.deployment(resources.model, environment)
-            if live is not None:
-                runtime_for(resources, live.service).publish(live.service)
-        raise
-
-
-def _publish_live(resources: Resources, environment: Environment, now: dt.datetime) -> bool:
+def _publish_live(
+    resources: Resources, environment: Environment, now: dt.datetime, *, restarted: bool
+) -> bool:
     """Send clients to what is live; False where that cannot be: who answered before still does."""
     live = _live_record(resources, environment)
     if live is None or live.service is None:
         return False
     try:
-        service = publish(resources, environment, live.service)
-    except Unavailable as error:
+        if not restarted and is_divided(resources, environment, live.service):
+            service = leave_divided(resources, environment, live.service)
+        else:
+            service = publish(resources, environment, live.service)
+    except (Unavailable, SettingsError, ArtifactRefused, Unsupported) as error:
         log.warning("Clients are not sent to %s v%d yet: %s", live.model, live.version, error)
         return False
     if service.endpoint != live.service.endpoint:

@@ -10,9 +10,11 @@ from include.evergreen.adapters.runtime import Runtime, StoredImage
 from include.evergreen.contracts import RunningService
 from include.evergreen.errors import EvergreenError
 from include.evergreen.policy.retention_facts import Decided, Thing
-from include.evergreen.stages.deploy.services import GRACE_S, runtime_for
+from include.evergreen.stages.deploy.services import GRACE_S, PRODUCTION, runtime_for
 from include.evergreen.stages.deploy.settle import ALIASES, settle_deployments
+from include.evergreen.stages.deploy.traffic import door_is_wrong
 from include.evergreen.stages.maintain.parts import NOBODY, Installation
+from include.evergreen.stages.resources import Resources
 
 #: As `adapters.runtime.service_name` makes them.
 _NAME = re.compile(r"^evergreen-([a-z][a-z0-9_]*)-v(\d+)-([a-z]+)-[0-9a-f]{8}$")
@@ -64,17 +66,24 @@ class DeploymentsPart:
         alias = ALIASES[record.environment]
         if aliases.get(alias) != version and version in known:
             return f"live without the alias {alias}"
-        resources = self._installation.resources(model)
         try:
-            runtime = runtime_for(resources, service)
-            image = resources.ledger.image(model, version, service.runtime)
-            if image and runtime.has(image) and runtime.state(service) != "running":
-                return "live without a running service"
-            if runtime.state(service) == "running" and not runtime.is_published(service):
-                return "live, and clients are not sent to it"
+            return _how_clients_lag(self._installation.resources(model), record, service)
         except EvergreenError:
             return ""  # its engine is away: said when the engines were looked for
-        return ""
+
+
+def _how_clients_lag(
+    resources: Resources, record: DeploymentRecord, service: RunningService
+) -> str:
+    runtime = runtime_for(resources, service)
+    if runtime.state(service) != "running":
+        image = resources.ledger.image(record.model, record.version, service.runtime)
+        return "live without a running service" if image and runtime.has(image) else ""
+    if not runtime.is_published(service):
+        return "live, and clients are not sent to it"
+    if record.environment == PRODUCTION and door_is_wrong(resources, runtime):
+        return "live, and its door is not as the spec says"
+    return ""
 
 
 class ServicesPart:

@@ -14,10 +14,10 @@ from http import HTTPStatus
 
 from include.evergreen.adapters.runtime import Environment
 from include.evergreen.contracts import Deployment
-from include.evergreen.errors import EvergreenError
+from include.evergreen.errors import Busy, EvergreenError, Unavailable
 from include.evergreen.stages.deploy.deployment_lease import deployment_lease
 from include.evergreen.stages.deploy.service_probe import ServiceProbe
-from include.evergreen.stages.deploy.services import STAGE_OF
+from include.evergreen.stages.deploy.services import STAGE_OF, runtime_for
 from include.evergreen.stages.deploy.settle import settle_deployments
 from include.evergreen.stages.resources import Resources
 
@@ -38,10 +38,16 @@ def watch_service(resources: Resources, *, now: dt.datetime) -> str | None:
 
 
 def _watch(resources: Resources, environment: Environment, now: dt.datetime) -> str:
-    live = resources.ledger.deployment(resources.model, environment)
-    if live is None:
+    try:
+        with deployment_lease(resources, environment, wait=False):
+            live = resources.ledger.deployment(resources.model, environment)
+            seen = _look(resources, live) if live is not None else None
+    except Busy as busy:
+        log.info("%s in %s is looked at next time: %s", resources.model, environment, busy)
         return ""
-    verdict, reason = _look(live)
+    if live is None or seen is None:
+        return ""
+    verdict, reason = seen
     if verdict == "silent" and (again := _start_again(resources, live, now)) is not None:
         verdict, reason = again
     before = resources.ledger.last_decision(resources.model, STAGES[environment])
@@ -67,11 +73,11 @@ def _start_again(
     try:
         with deployment_lease(resources, live.environment, wait=False):
             settle_deployments(resources, live.environment, now=now)
+            settled = resources.ledger.deployment(live.model, live.environment)
+            if settled is None or _look(resources, settled)[0] == "silent":
+                return None
     except EvergreenError as error:  # said by the look that finds it silent again
         log.warning("v%d in %s is not started again: %s", live.version, live.environment, error)
-        return None
-    settled = resources.ledger.deployment(live.model, live.environment)
-    if settled is None or _look(settled)[0] == "silent":
         return None
     where = f"{live.model} v{settled.version} in {live.environment}"
     return "started", f"{where} did not answer; it was started again, and does."
@@ -81,10 +87,17 @@ def _is_power_of_four(number: int) -> bool:
     return number > 0 and math.log(number, 4).is_integer()
 
 
-def _look(live: Deployment) -> tuple[str, str]:
+def _look(resources: Resources, live: Deployment) -> tuple[str, str]:
+    """What this very service says, whoever else its clients may be sent to; under the lease."""
     who = f"{live.model} v{live.version} in {live.environment} at {live.service.endpoint}"
-    with ServiceProbe(live.service.endpoint) as probe:
-        status, stats = probe.get("/stats")
+    try:
+        address = runtime_for(resources, live.service).reach(live.service)
+    except Unavailable as error:
+        log.warning("%s", error)
+        status, stats = 0, None
+    else:
+        with ServiceProbe(address) as probe:
+            status, stats = probe.get("/stats")
     if status != HTTPStatus.OK or not isinstance(stats, dict):
         said = f"status {status}" if status else "no answer"
         return "silent", (

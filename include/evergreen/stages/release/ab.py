@@ -28,7 +28,7 @@ from include.evergreen.stages.monitoring.collect import collect_requests
 from include.evergreen.stages.release import rollout
 from include.evergreen.stages.release.beside import Look, observed, seconds_since
 from include.evergreen.stages.release.counters import Counters
-from include.evergreen.stages.release.rollout import Stand
+from include.evergreen.stages.release.stand import Stand, stand_of
 from include.evergreen.stages.resources import Resources
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ def split_keys(
         ReleaseAborted: the new version is not surely better, or fails.
         Unavailable: see `send_everything` and `abort`; or MLflow is away at the very end.
     """
-    stand = rollout.stand_of(resources, proposal.version)
+    stand = stand_of(resources, proposal.version)
     if stand is None:
         share = resources.spec.deployment.ab.share
         stand = Stand("ab", proven, clock().isoformat(), (share,))

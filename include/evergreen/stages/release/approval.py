@@ -11,8 +11,10 @@ from include.evergreen.policy import approving
 from include.evergreen.policy.releasing import SLACK
 from include.evergreen.stages.deploy.services import PRODUCTION
 from include.evergreen.stages.release import rollout
-from include.evergreen.stages.release.journal import PROPOSAL, journal, last_word
+from include.evergreen.stages.release.journal import journal
 from include.evergreen.stages.release.propose import superseded_by
+from include.evergreen.stages.release.stand import stand_of
+from include.evergreen.stages.release.words import PROPOSAL, last_word
 from include.evergreen.stages.resources import Resources
 
 log = logging.getLogger(__name__)
@@ -31,7 +33,7 @@ def approve(resources: Resources, proposal: Proposal, *, now: dt.datetime) -> bo
     """
     if was_begun(resources, proposal):
         return True
-    if rollout.stand_of(resources, proposal.version) is not None:
+    if stand_of(resources, proposal.version) is not None:
         return True  # it was, before its strategy began
     newer = superseded_by(resources.ledger, proposal)
     if newer is not None:

@@ -12,16 +12,16 @@ import logging
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
-from include.evergreen.adapters.runtime import PATIENCE_S
 from include.evergreen.contracts import Deployment, Proposal, RunningService
 from include.evergreen.errors import Unavailable
 from include.evergreen.policy.rollout.evidence import Observed
 from include.evergreen.stages.clock import Clock
 from include.evergreen.stages.deploy.service_probe import ServiceProbe
 from include.evergreen.stages.deploy.services import PRODUCTION, runtime_for
+from include.evergreen.stages.deploy.traffic import divide
 from include.evergreen.stages.release import rollout
 from include.evergreen.stages.release.counters import Counters, read_counters
-from include.evergreen.stages.release.rollout import Side, Stand
+from include.evergreen.stages.release.stand import Side, Stand
 from include.evergreen.stages.release.switch import send_everything
 from include.evergreen.stages.resources import Resources
 
@@ -140,10 +140,7 @@ class Look:
 
     def _divide(self, old: RunningService, new: RunningService) -> None:
         share = self.stand.shares[self.stand.step]
-        patience_s = max(PATIENCE_S, self.resources.spec.deployment.service_levels.p99_ms / 100)
-        runtime_for(self.resources, new).split(
-            {old: 1 - share, new: share}, sticky=self.sticky, patience_s=patience_s
-        )
+        divide(self.resources, {old: 1 - share, new: share}, sticky=self.sticky)
 
     def abort(self, why: str, evidence: dict[str, Any] | None = None) -> NoReturn:
         rollout.abort(

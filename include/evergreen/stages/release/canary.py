@@ -22,7 +22,7 @@ from include.evergreen.stages.deploy.services import PRODUCTION
 from include.evergreen.stages.release import rollout
 from include.evergreen.stages.release.beside import Look, observed, seconds_since
 from include.evergreen.stages.release.counters import Counters
-from include.evergreen.stages.release.rollout import Stand
+from include.evergreen.stages.release.stand import Stand, stand_of
 from include.evergreen.stages.resources import Resources
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ def raise_share(
         ReleaseAborted: the new version goes, and the champion answers every request.
         Unavailable: see `send_everything` and `abort`.
     """
-    stand = rollout.stand_of(resources, proposal.version)
+    stand = stand_of(resources, proposal.version)
     if stand is None:
         shares = tuple(resources.spec.deployment.canary.steps)
         stand = Stand("canary", proven, clock().isoformat(), shares)

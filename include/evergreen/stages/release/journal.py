@@ -10,22 +10,26 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import Any
 
-from include.evergreen.adapters.ledger import Decision, Ledger
+from include.evergreen.adapters.ledger import Ledger
 from include.evergreen.contracts import Actor, JournalEntry, JournalKind, Proposal
 from include.evergreen.policy.journal import cut
 from include.evergreen.policy.releasing import ASK_AGAIN, OVER, Word
 from include.evergreen.stages.deploy.build import recorded_candidate
+from include.evergreen.stages.release.words import (
+    PROPOSAL,
+    STAGE,
+    STAGED,
+    UNTIL,
+    VERSION,
+    words,
+)
 from include.evergreen.stages.resources import Resources
 
 log = logging.getLogger(__name__)
 
-STAGE = "release"
-#: In the details of a decision: of which version, at which staging deployment release looked, and
-#: until when it is at it.
-VERSION, STAGED, UNTIL, PROPOSAL = "version", "staged", "until", "proposal"
 #: Words that the journal keeps for good, as it names them.
 _KINDS: dict[Word, JournalKind] = {
     "proposed": "proposed",
@@ -155,26 +159,3 @@ def say(
         resources.model, STAGE, word, reason, {VERSION: version, **details}, now
     )
     log.info("%s %s %s", resources.model, word, reason)
-
-
-def words(ledger: Ledger, model: str) -> Iterator[tuple[Word, Decision]]:
-    """What release has said of the model's versions, newest first."""
-    for decision in ledger.decisions_of(model, STAGE):
-        if VERSION in decision.details:
-            yield cast(Word, decision.verdict), decision
-
-
-def last_word(ledger: Ledger, model: str, version: int) -> tuple[Word | None, Decision | None]:
-    """What release said of a version last; None, None before it said anything.
-
-    To have passed it over is no word on it: what was said before still holds.
-    """
-    for word, decision in words(ledger, model):
-        if word != "passed_over" and decision.details[VERSION] == version:
-            return word, decision
-    return None, None
-
-
-def why_of(decision: Decision | None) -> str:
-    """The reason of a word without the version it is about."""
-    return decision.reason.partition(": ")[2] if decision else ""

@@ -14,15 +14,14 @@ from include.evergreen.stages.deploy.deployment_lease import under_deployment_le
 from include.evergreen.stages.deploy.services import PRODUCTION, STAGING, runtime_for
 from include.evergreen.stages.deploy.settle import ALIASES, BACK, settle_deployments
 from include.evergreen.stages.release import rollout
-from include.evergreen.stages.release.journal import (
+from include.evergreen.stages.release.journal import journal, say, who
+from include.evergreen.stages.release.stand import stand_of, under_way
+from include.evergreen.stages.release.words import (
     PROPOSAL,
     STAGED,
     UNTIL,
     VERSION,
-    journal,
     last_word,
-    say,
-    who,
     why_of,
     words,
 )
@@ -52,7 +51,7 @@ def choose_version(
         ArtifactRefused: the image that staging verified is not there any more.
     """
     settle_deployments(resources, PRODUCTION, now=now)
-    is_new = version is not None and rollout.stand_of(resources, version) is None
+    is_new = version is not None and stand_of(resources, version) is None
     asked_for = _asked_for(resources, version) if version is not None and is_new else None
     rollout.end_overtaken(resources, version, clock=lambda: now)
     begun = _begun_before(resources, version)
@@ -74,7 +73,7 @@ def choose_version(
 
 def _begun_before(resources: Resources, version: int | None) -> Proposal | None:
     """The proposal of an earlier run that is to be gone on with; None: there is none."""
-    begun = rollout.under_way(resources)
+    begun = under_way(resources)
     if begun is not None and version in {None, begun.proposal.version}:
         log.warning("The release of v%d is under way: it goes on.", begun.proposal.version)
         return begun.proposal

@@ -27,9 +27,12 @@ from include.evergreen.stages.deploy.deployment_lease import under_deployment_le
 from include.evergreen.stages.deploy.promote import go_live, proven_by
 from include.evergreen.stages.deploy.services import GRACE_S, PRODUCTION, order_for, runtime_for
 from include.evergreen.stages.deploy.settle import BACK, ROLLED_BACK
+from include.evergreen.stages.deploy.traffic import refuse_without_door
 from include.evergreen.stages.deploy.verify import Proof, prove
 from include.evergreen.stages.release import rollout
-from include.evergreen.stages.release.journal import last_word, say, told, who, words
+from include.evergreen.stages.release.journal import say, told, who
+from include.evergreen.stages.release.stand import UnderWay, under_way
+from include.evergreen.stages.release.words import last_word, words
 from include.evergreen.stages.resources import Resources
 
 log = logging.getLogger(__name__)
@@ -75,6 +78,7 @@ def put_back(resources: Resources, wanted: Return, *, clock: Clock = utc_now) ->
         LeaseLost: another version went live since.
         ArtifactRefused: the image of that version is gone.
         VerificationFailed: it does not prove itself; what answered before still does.
+        Unsupported: the spec asks for a door that it cannot have.
     """
     ended = _end_strategy(resources, wanted, clock)
     if ended is not None:
@@ -116,9 +120,9 @@ def put_back(resources: Resources, wanted: Return, *, clock: Clock = utc_now) ->
     return deployed
 
 
-def _on_its_way(resources: Resources) -> rollout.UnderWay | None:
+def _on_its_way(resources: Resources) -> UnderWay | None:
     """The release by canary, shadow or a/b of a version that is live nowhere yet."""
-    begun = rollout.under_way(resources)
+    begun = under_way(resources)
     if begun is None:
         return None
     been = {record.service_name for record in _in_production(resources)}
@@ -186,6 +190,7 @@ def _proven(resources: Resources, target: DeploymentRecord, now: dt.datetime) ->
     """The service of a version that was in production, warm or started again, and its proof."""
     image, ledger = _image(resources, target), resources.ledger
     runtime = runtime_for(resources, image)
+    refuse_without_door(resources, PRODUCTION, runtime)
     warm = target.state == "spare" and target.service is not None
     warm = warm and target.service is not None and runtime.state(target.service) == "running"
     order = order_for(resources, image, PRODUCTION)

@@ -3,112 +3,31 @@
 A version that is compared with the champion in production is `starting`: it is live nowhere, and
 no champion. How far its strategy has come is in the newest decision `shifting`, which every look
 renews: a task that was killed, or another run, goes on from there, and one that nobody looks after
-any more wakes release. Settling sends all requests to what is live; the next look divides them
-again.
+any more wakes release. Settling leaves clients divided while both versions run; else it sends all
+of them to what is live, and the next look divides them again.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NoReturn
 
-from include.evergreen.contracts import (
-    Actor,
-    Deployment,
-    Fact,
-    Proposal,
-    RunningService,
-    Verification,
-)
+from include.evergreen.contracts import Actor, Deployment, Proposal, RunningService
 from include.evergreen.errors import ReleaseAborted
-from include.evergreen.policy.releasing import OVER, SLACK
-from include.evergreen.spec.release import Strategy
+from include.evergreen.policy.releasing import SLACK
 from include.evergreen.stages.clock import Clock
 from include.evergreen.stages.deploy.deployment_lease import deployment_lease
 from include.evergreen.stages.deploy.services import GRACE_S, PRODUCTION, runtime_for
-from include.evergreen.stages.deploy.settle import publish, settle_deployments
-from include.evergreen.stages.release.counters import Counters
-from include.evergreen.stages.release.journal import (
-    PROPOSAL,
-    VERSION,
-    journal,
-    last_word,
-    say_of,
-    why_of,
-    words,
-)
+from include.evergreen.stages.deploy.settle import settle_deployments
+from include.evergreen.stages.deploy.traffic import publish
+from include.evergreen.stages.release.journal import journal, say_of
+from include.evergreen.stages.release.stand import STAND, Stand, stand_of, under_way
+from include.evergreen.stages.release.words import last_word, why_of
 from include.evergreen.stages.resources import Resources
 
 log = logging.getLogger(__name__)
-
-#: In the details of a decision `shifting`: how far the strategy has come.
-STAND = "stand"
-
-
-@dataclass(frozen=True)
-class Side(Fact):
-    """A version as it was when a step began: since when it ran, and what it had counted."""
-
-    started: str
-    counters: Counters
-
-
-@dataclass(frozen=True)
-class Stand(Fact):
-    """How far a strategy has come.
-
-    `began` is when its first step was decided. `step` counts from 0; `shares` has one for each,
-    and a step that is none of them means that every request is next. What was counted before the
-    step, and when it began (`since`), is known once requests are divided: None and '' before.
-    `read` says up to where the lake was read, so that nothing is read twice. `ends` is why it ended
-    with no, which is not carried out yet; '' while it may still go on.
-    """
-
-    strategy: Strategy
-    proven: Verification
-    began: str
-    shares: tuple[float, ...] = ()
-    step: int = 0
-    since: str = ""
-    champion: Side | None = None
-    challenger: Side | None = None
-    read: str = ""
-    ends: str = ""
-
-    @property
-    def is_over(self) -> bool:
-        return self.step >= len(self.shares)
-
-
-@dataclass(frozen=True)
-class UnderWay:
-    """A release whose strategy has begun and is not over, and why it stands where it does."""
-
-    proposal: Proposal
-    stand: Stand
-    why: str
-
-
-def under_way(resources: Resources) -> UnderWay | None:
-    """The release whose strategy has begun and is not over; None where there is none."""
-    over: set[int] = set()
-    for word, decision in words(resources.ledger, resources.model):
-        version = decision.details[VERSION]
-        if word in OVER:
-            over.add(version)
-        elif word == "shifting" and version not in over:
-            proposal = Proposal.from_json(decision.details[PROPOSAL])
-            stand = Stand.from_json(decision.details[STAND])
-            return UnderWay(proposal, stand, why_of(decision))
-    return None
-
-
-def stand_of(resources: Resources, version: int) -> Stand | None:
-    """How far the strategy of a version has come; None where none is under way."""
-    found = under_way(resources)
-    return found.stand if found is not None and found.proposal.version == version else None
 
 
 def advance(

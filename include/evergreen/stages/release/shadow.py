@@ -26,7 +26,7 @@ from include.evergreen.stages.deploy.services import PRODUCTION, runtime_for
 from include.evergreen.stages.monitoring.collect import collect_requests
 from include.evergreen.stages.release import rollout
 from include.evergreen.stages.release.beside import seconds_since
-from include.evergreen.stages.release.rollout import Stand
+from include.evergreen.stages.release.stand import Stand, stand_of
 from include.evergreen.stages.release.switch import send_everything
 from include.evergreen.stages.resources import Resources
 
@@ -46,7 +46,7 @@ def replay_requests(
         ReleaseAborted: the new version answers otherwise, fails, or was asked too little in time.
         Unavailable: there is no way to the new version now; or see `send_everything`.
     """
-    stand = rollout.stand_of(resources, proposal.version)
+    stand = stand_of(resources, proposal.version)
     if stand is None:
         stand = Stand("shadow", proven, clock().isoformat(), (0.0,))
         rollout.advance(resources, proposal, stand, "shadow: logged requests", now=clock())

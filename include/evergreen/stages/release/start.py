@@ -9,9 +9,10 @@ from include.evergreen.errors import ArtifactRefused, VerificationFailed
 from include.evergreen.stages.deploy.deployment_lease import under_deployment_lease
 from include.evergreen.stages.deploy.promote import proven_by
 from include.evergreen.stages.deploy.services import PRODUCTION, runtime_for
+from include.evergreen.stages.deploy.traffic import shut_door
 from include.evergreen.stages.deploy.verify import Proof, verify_candidate
-from include.evergreen.stages.release import rollout
 from include.evergreen.stages.release.journal import journal
+from include.evergreen.stages.release.stand import stand_of
 from include.evergreen.stages.release.switch import still_to_replace
 from include.evergreen.stages.resources import Resources
 
@@ -29,16 +30,20 @@ def start_in_production(
         LeaseLost: another version went live since this one was proposed.
         ArtifactRefused: the image that staging verified is not there any more.
         VerificationFailed: with every failed check; the candidate was removed.
+        SettingsError: the spec asks for a door, and what it needs is missing.
+        Unsupported: it does, and there is nothing it could be in.
     """
     image = proposal.image
     still_to_replace(resources, proposal)  # a run of long ago that is cleared starts nothing
     live = resources.ledger.deployments(resources.model, ["live"], PRODUCTION)
     if live and live[0].service and live[0].service.image_digest == image.digest:
         return proven_by(live[0], live[0].service)
-    stand = rollout.stand_of(resources, proposal.version)
+    stand = stand_of(resources, proposal.version)
     if stand is not None and stand.proven.service.image_digest == image.digest:
         return stand.proven
-    if not runtime_for(resources, image).has(image):
+    runtime = runtime_for(resources, image)
+    shut_door(resources, PRODUCTION, runtime)
+    if not runtime.has(image):
         raise ArtifactRefused(
             f"The image {image.reference} of {image.model} v{image.version} ({image.digest}) is "
             f"not there any more. Run {image.model}.deploy by hand with version {image.version}."

@@ -14,6 +14,7 @@ from include.evergreen.stages.release.ab import split_keys
 from include.evergreen.stages.release.canary import raise_share
 from include.evergreen.stages.release.journal import journal
 from include.evergreen.stages.release.shadow import replay_requests
+from include.evergreen.stages.release.stand import stand_of
 from include.evergreen.stages.release.switch import send_everything
 from include.evergreen.stages.resources import Resources
 
@@ -53,7 +54,7 @@ def shift_traffic(
     Raises:
         ReleaseAborted: the strategy ended with no; what answered before answers.
     """
-    stand = rollout.stand_of(resources, proposal.version)
+    stand = stand_of(resources, proposal.version)
     ended = stand.ends if stand is not None else rollout.aborted(resources, proposal)
     if ended:
         rollout.abort(resources, proposal, proven.service, ended, clock=clock)

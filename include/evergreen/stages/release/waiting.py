@@ -6,8 +6,8 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 from include.evergreen.policy.releasing import Look, Staged, why_wake
-from include.evergreen.stages.release.journal import STAGED, UNTIL, words
 from include.evergreen.stages.release.retired import why_retired
+from include.evergreen.stages.release.words import STAGED, UNTIL, words
 
 if TYPE_CHECKING:
     from include.evergreen.adapters.ledger import Ledger

@@ -32,8 +32,9 @@ from include.evergreen.stages.deploy.services import PRODUCTION, runtime_for
 from include.evergreen.stages.deploy.settle import ROLLED_BACK, settle_deployments
 from include.evergreen.stages.release import rollout
 from include.evergreen.stages.release.counters import COUNTERS, STARTED, Counters, read_counters
-from include.evergreen.stages.release.journal import PROPOSAL, journal, say_of, why_of, words
+from include.evergreen.stages.release.journal import journal, say_of
 from include.evergreen.stages.release.rollback import choose_return, put_back
+from include.evergreen.stages.release.words import PROPOSAL, why_of, words
 from include.evergreen.stages.resources import Resources
 
 log = logging.getLogger(__name__)

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from include.evergreen.adapters.runtime import ServiceOrder
+from include.evergreen.adapters.runtime import DoorSettings, ServiceOrder, Traffic
 from include.evergreen.contracts import BuiltImage, RunningService
-from include.evergreen.errors import Unavailable
+from include.evergreen.errors import Unavailable, Unsupported
 
 BOUNDS = ("0", "10", "20", "+Inf")
 
@@ -65,7 +65,9 @@ class Served:
 
 
 class FakeRuntime:
-    """See `Runtime`. `done` has every effect; with `dies_at` the process dies at one of them."""
+    """See `Runtime`. `done` has every effect but a door that stays as it is; `taken_away` those
+    who were removed while they were to answer.
+    """
 
     name = "docker"
     splits = True
@@ -74,10 +76,15 @@ class FakeRuntime:
         self.address, self.way = address, "a gateway"
         self.served: dict[str, Served] = {}
         self.shares: dict[str, float] = {}
+        self.spare, self.patience_s, self.door = "", 0.0, DoorSettings()
+        self.taken_away: list[str] = []
         self.done: list[tuple[str, Any]] = []
 
     def start(self, order: ServiceOrder) -> RunningService:
-        return self.add(order.image)
+        service = self.add(order.image)
+        if self.state(service) != "running":
+            self.served[service.name].restart()
+        return service
 
     def add(self, image: BuiltImage) -> RunningService:
         name = self.service(image).name
@@ -91,19 +98,59 @@ class FakeRuntime:
     def of(self, version: int) -> Served:
         return next(seen for name, seen in self.served.items() if f"-v{version}-" in name)
 
-    def split(self, shares: Mapping[RunningService, float], **_: Any) -> None:
+    def split(
+        self, shares: Mapping[RunningService, float], *, sticky: bool = False, patience_s: float = 0
+    ) -> None:
+        del sticky
+        self.patience_s = patience_s
         if any(self.served[service.name].silent for service in shares):
             raise Unavailable("one of them does not answer")
         self.shares = {service.name: share for service, share in shares.items()}
+        self.spare = ""
         self.done.append(("split", tuple(round(share, 3) for share in shares.values())))
 
-    def publish(self, service: RunningService, **_: Any) -> RunningService:
-        self.shares = {service.name: 1.0}
+    def publish(
+        self,
+        service: RunningService,
+        *,
+        spare: RunningService | None = None,
+        patience_s: float = 0,
+    ) -> RunningService:
+        if spare is not None and not self.splits:
+            raise Unsupported("there is nothing that could ask a spare")
+        self.shares, self.spare = {service.name: 1.0}, spare.name if spare else ""
+        self.patience_s = patience_s
         self.done.append(("publish", service.name))
         return service
 
+    def traffic(self, model: str, environment: str) -> Traffic:
+        del model, environment
+        return Traffic(self.shares, self.spare)
+
+    def guard(self, model: str, environment: str, door: DoorSettings) -> None:
+        del model
+        assert environment == "production", "staging has no door"
+        if not self.splits and not door.open:
+            raise Unsupported("there is no door")
+        if door != self.door:
+            self.door = door
+            self.done.append(("guard", door))
+
+    def is_guarded(self, model: str, environment: str, door: DoorSettings) -> bool:
+        del model, environment
+        return door == self.door
+
+    def find(self, model: str, environment: str) -> list[RunningService]:
+        del model, environment
+        return [
+            RunningService(f"id-{name}", name, "docker", self.address, "", "")
+            for name in self.served
+        ]
+
     def remove(self, service: RunningService, *, grace_s: float) -> None:
         del grace_s
+        if service.name in {*self.shares, self.spare}:
+            self.taken_away.append(service.name)
         self.served.pop(service.name, None)
         self.done.append(("remove", service.name))
 

@@ -216,18 +216,6 @@ def test_what_is_not_yet(production: Production, happens: Callable[[Production],
     assert production.shares() == [(0.9, 0.1)]
 
 
-def test_settling_sends_all_to_the_champion_and_the_next_look_divides_again(
-    production: Production,
-) -> None:
-    proposal = production.new(2, 1)
-    production.look(proposal)
-    resources = production.house.resources
-    settle.settle_deployments(resources, "production", now=production.clock())
-    assert production.runtime.shares == {name(1): 1.0}
-    assert production.look(proposal) is None
-    assert production.runtime.shares == {name(1): 0.9, name(2): 0.1}
-
-
 def test_another_run_goes_on_with_it_unasked_and_unproven_again(production: Production) -> None:
     proposal = production.new(2, 1)
     production.look(proposal)
@@ -358,4 +346,5 @@ def test_a_death_between_any_two_effects_neither_loses_a_step_nor_takes_one_twic
         events = production.events(version)
         assert len(events) == len(set(events))
         assert (f"aborted:v{version}:0" in events) == broken
+        assert production.runtime.taken_away == [], "clients are told before a service goes"
         assert rollout.stand_of(production.house.resources, version) is None or not broken
