@@ -66,6 +66,7 @@ SPEC: dict[str, Any] = {
     "features": {"calendar": ["hour"]},
     "training": {"metric": "rmse"},
     "deployment": {
+        "start_timeout_s": 300,  # a busy machine is no fault of the candidate
         "memory_mib": 512,
         "cpus": 1,
         "pids": 64,

@@ -112,7 +112,7 @@ def version_at(endpoint: str) -> str:
     return ""
 
 
-def wait_for(look: Callable[[], Any], timeout_s: float = 60) -> Any:
+def wait_for(look: Callable[[], Any], timeout_s: float = 180) -> Any:
     deadline = time.monotonic() + timeout_s
     while not (seen := look()):
         assert time.monotonic() < deadline, "it did not come about"
