@@ -7,6 +7,7 @@ import pytest
 import requests
 
 from include.evergreen.adapters.runtime import runtime_of
+from include.evergreen.cli.demo.passerby import Passerby
 from include.evergreen.policy.journal import contents
 from tests.end_to_end import bike
 from tests.end_to_end.conftest import Stack
@@ -68,8 +69,14 @@ def test_the_loop_closes(stack: Stack, shared_data: Path | None) -> None:
         seconds=90,
     )
     stack.airflow.trigger(f"{MODEL}.monitor", {}, "the test plays the person on duty")
-    stack.wait_staged(MODEL, 2, seconds=400)
-    second = stack.wait_released(MODEL, 2, seconds=120)
+    # It is given a share of real requests, and is compared with the first by what both answer.
+    address = first.service.endpoint
+    with Passerby(requests_of(summer, stack), lambda: address) as passerby:
+        stack.wait_staged(MODEL, 2, seconds=400)
+        second = stack.wait_released(MODEL, 2, seconds=300)
+    assert passerby.lost == []
+    assert passerby.answered.keys() == {"1", "2"}
+    assert second.service.endpoint == address, "clients know one address"
 
     registry = stack.resources(MODEL).registry
     assert registry.version_of(MODEL, "champion") == 2
@@ -92,6 +99,11 @@ def test_the_loop_closes(stack: Stack, shared_data: Path | None) -> None:
     }
     told = [contents(entry.document) for entry in stack.ledger.journal(MODEL)]
     assert [said["to_version"] for said in told if said["kind"] == "released"] == [1, 2]
+    moved = [(said["to_version"], said["why"]) for said in told if said["kind"] == "advanced"]
+    assert moved[0][0] == 1
+    assert "no version answers in production that it could be compared with" in moved[0][1]
+    steps = [why.partition(" of the requests")[0] for version, why in moved if version == 2]
+    assert steps[:3] == ["canary: first 0.1", "canary: 0.5", "canary: all"]
     assert registry.version_of(MODEL, "challenger") == 2
 
 

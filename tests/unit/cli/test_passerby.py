@@ -2,6 +2,7 @@
 
 import contextlib
 import http.server
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,16 +10,19 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from include.evergreen.cli.demo.passerby import Passerby
+from include.evergreen.cli.demo.patience import DemoFailed
 from include.evergreen.errors import Unavailable
 
 NOBODY = "http://127.0.0.1:9"
 
 
 @contextlib.contextmanager
-def served(version: str, status: int = 200) -> Iterator[str]:
+def served(version: str, status: int = 200, bodies: list[dict] | None = None) -> Iterator[str]:
     class Answer(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if bodies is not None:
+                bodies.append(json.loads(body))
             self.send_response(status)
             self.send_header("X-Model-Version", version)
             self.send_header("Content-Length", "0")
@@ -48,6 +52,21 @@ def test_every_answer_is_counted_by_its_version() -> None:
     count = passerby.answered["2"]
     assert count > 1
     assert passerby.told() == f"{count} requests answered meanwhile (v2 {count}), 0 lost"
+    passerby.require_none_lost()
+
+
+def test_each_request_asks_for_other_rows_from_all_over_the_period() -> None:
+    """An afternoon's rows are so much alike that no spread of the predictions can be told."""
+    bodies: list[dict] = []
+    hours = [{"hr": hour} for hour in range(1000)]
+    with served("2", bodies=bodies) as endpoint, Passerby(hours, lambda: endpoint):
+        time.sleep(0.4)
+    asked = [row["hr"] for body in bodies for row in body["dataframe_records"]]
+    assert len(bodies) > 2
+    assert len(set(asked)) == len(asked), "none twice before all were asked"
+    first = sorted(asked[:8])
+    assert len(first) == 8
+    assert first[-1] - first[0] > 500
 
 
 @pytest.mark.parametrize("status", [404, 503])
@@ -55,6 +74,8 @@ def test_an_error_and_no_answer_are_losses(status: int) -> None:
     with served("2", status) as endpoint:
         passerby = asked(lambda: endpoint)
         assert passerby.lost[0] == f"{endpoint}: {status} "
+        with pytest.raises(DemoFailed, match=f"lost. The first: {endpoint}: {status}"):
+            passerby.require_none_lost()
     passerby = asked(lambda: NOBODY)
     assert passerby.lost
     assert passerby.told() == f"0 requests answered meanwhile, {len(passerby.lost)} lost"

@@ -84,6 +84,10 @@ def _write_summary(settings: Settings, steps: Steps | None, ending: Ending, fail
         "metric": ending.metric,
         "metric_before": ending.metric_before,
         "metric_after": ending.metric_after,
+        "shares": [
+            {"share": share.share, "at": share.at.isoformat(), "why": share.why}
+            for share in ending.shares
+        ],
         "requests_while_it_took_over": {"answered": ending.answered, "lost": ending.lost},
         "journal": ending.journal,
         "urls": _urls(settings, ending),
@@ -128,12 +132,13 @@ def _show_ending(
         f"{ending.metric} {ending.metric_before:.2f} before, {ending.metric_after:.2f} after, "
         "on the same fresh days"
     )
-    taken = f"{ending.answered:,} requests answered while it took over, {ending.lost} lost"
+    asked = f"{ending.answered:,} requests answered while it took over, {ending.lost} lost"
     login = f"{urls['airflow']}   user {USER}, password {read_password(settings.home)}"
     for name, value in (
         ("Versions", " -> ".join(f"v{version}" for version in ending.versions)),
         ("Better", better),
-        ("Release", taken),
+        ("Release", ending.release),
+        ("Requests", asked),
         ("Drift", ending.drift_reason),
         ("Airflow", login),
         ("MLflow", urls["mlflow"]),

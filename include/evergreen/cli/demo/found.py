@@ -42,18 +42,6 @@ class Found:
 
         return seen
 
-    def released(self, version: int) -> Callable[[Facts], str | None]:
-        """Why release is done with this version, or with a later one."""
-
-        def seen(_: Facts) -> str | None:
-            for decision in self._watch.ledger.decisions(self._watch.model):
-                about = int(decision.details.get("version") or 0)
-                if (decision.stage, decision.verdict) == ("release", "released"):
-                    return decision.reason if about >= version else None
-            return None
-
-        return seen
-
     def in_production(self) -> Deployment:
         """What answers in production now.
 

@@ -37,8 +37,10 @@ def wait_for(
     *,
     nudge: str,
     landed: Mapping[str, str] | None = None,
+    told: Callable[[], str] = str,
 ) -> Found:
-    """The first answer of `look` that is not None.
+    """The first answer of `look` that is not None. Meanwhile the step shows what is `told`, or
+    the tasks that run where that is nothing.
 
     Raises:
         DemoFailed: it did not come, even after the DAG `<model>.<nudge>` was triggered by hand.
@@ -51,7 +53,7 @@ def wait_for(
         if found is not None:
             return found
         failure = facts.failure or facts.release_failure or failure
-        steps.tell(step, ", ".join(facts.running) or step.detail, facts.note)
+        steps.tell(step, told() or ", ".join(facts.running) or step.detail, facts.note)
         if facts.note or facts.active(*STAGES):
             quiet_since = time.monotonic()
         elif time.monotonic() - quiet_since > QUIET_S:

@@ -13,8 +13,9 @@ from include.evergreen.cli.demo import world
 from include.evergreen.cli.demo.client import Client
 from include.evergreen.cli.demo.clock import Step, Steps
 from include.evergreen.cli.demo.found import Found
-from include.evergreen.cli.demo.passerby import Passerby
 from include.evergreen.cli.demo.patience import DemoFailed, trigger, wait_for
+from include.evergreen.cli.demo.releases import Share
+from include.evergreen.cli.demo.takeover import Takeover
 from include.evergreen.cli.loop.outcome import Facts
 from include.evergreen.cli.loop.watch import Watch, wait_for_dags
 from include.evergreen.contracts import Deployment, FileOutcome
@@ -35,11 +36,12 @@ DRIFT_LANDS = "The world drifts: new months land"
 DRIFT_SEEN = "The monitor sees the drift"
 RETRAINED = "A challenger beats the champion"
 SECOND_STAGED = "The challenger proves itself in staging"
-REPLACED = "It takes over in production"
+SHARED = "In production it answers a share of the requests, then more"
+REPLACED = "It answers all of them, and is watched"
 COMPARE = "Both are scored on the same fresh days"
 STEPS = (
     *(STACK, FIRST_DATA, FIRST_MODEL, FIRST_STAGED, FIRST_RELEASED, SERVE),
-    *(DRIFT_LANDS, DRIFT_SEEN, RETRAINED, SECOND_STAGED, REPLACED, COMPARE),
+    *(DRIFT_LANDS, DRIFT_SEEN, RETRAINED, SECOND_STAGED, SHARED, REPLACED, COMPARE),
 )
 ROUNDS = 3  # windows of drift that are tried until a challenger wins
 _SERVED_DAYS, _ROWS_A_REQUEST = 21, 4
@@ -50,12 +52,15 @@ class Ending:
     """What the demo has to show at its end.
 
     `endpoint` is production's, `staging` the other one. `answered` and `lost` are requests to
-    production while the second version took over. `journal` says why what is there is there.
+    production while the second version took over, `shares` what part of them it was given, and
+    `release` says so in words. `journal` says why what is there is there.
     """
 
     runtime: str = ""
     versions: list[int] = field(default_factory=list)
     staging: str = ""
+    shares: list[Share] = field(default_factory=list)
+    release: str = ""
     answered: int = 0
     lost: int = 0
     journal: str = ""
@@ -76,6 +81,7 @@ class Story:
         self._watch = watch
         self._steps = steps
         self._found = Found(watch)
+        self._takeover = Takeover(resources, watch, steps)
         self.ending = Ending(metric=resources.spec.training.metric)
 
     def tell(self) -> Ending:
@@ -98,13 +104,28 @@ class Story:
         """The version that answers before the drift."""
         live = self._watch.ledger.deployment(self._watch.model, "production")
         if live is not None:
-            for name in (FIRST_DATA, FIRST_MODEL, FIRST_STAGED, FIRST_RELEASED):
+            for name in (FIRST_DATA, FIRST_MODEL, FIRST_STAGED):
                 self._steps.skip(name, f"v{live.version} answers already")
-            return self._now_live(live)
+            return self._now_live(self._begun_before(live))
         version = self._staged()
         with self._steps.step(FIRST_RELEASED) as step:
-            live = self._wait_for_live(step, version, "release")
+            live = self._takeover.live(step, version)
+            step.detail += f"; {self._takeover.told(version)}"
         return self._now_live(live)
+
+    def _begun_before(self, live: Deployment) -> Deployment:
+        """What answers when the release is over that a demo which was cut off had begun."""
+        version = self._takeover.under_way(live)
+        if version is None:
+            self._steps.skip(FIRST_RELEASED, f"v{live.version} answers already")
+            return live
+        with self._steps.step(FIRST_RELEASED) as step:
+            with self._takeover.passerby(self._next_days()) as passerby:
+                live = self._takeover.live(step, version, passerby)
+                self._takeover.over(step, version)
+            passerby.require_none_lost()
+            step.detail += f"; {self._takeover.told(version)}"
+        return live
 
     def _staged(self) -> int:
         """The first version in staging."""
@@ -123,13 +144,16 @@ class Story:
             )
             step.detail = f"v{version}, {self._found.said('judge')}"
         with self._steps.step(FIRST_STAGED) as step:
-            return self._wait_for_live(step, version, "deploy").version
+            return self._takeover.staged(step, version).version
 
     def _serve(self, live: Deployment) -> None:
         with self._steps.step(SERVE) as step:
-            start = world.newest_day(self._resources) or world.FIRST_DAY
-            period = world.Period(start + dt.timedelta(days=1), _SERVED_DAYS)
-            self._ask(live, period, step)
+            self._ask(live, self._next_days(), step)
+
+    def _next_days(self) -> world.Period:
+        """The days after those that were ingested, in the world as it was."""
+        start = world.newest_day(self._resources) or world.FIRST_DAY
+        return world.Period(start + dt.timedelta(days=1), _SERVED_DAYS)
 
     def _drift(self, live: Deployment) -> world.Period:
         """New months land in a world that has moved, and are asked about too."""
@@ -175,22 +199,19 @@ class Story:
 
     def _take_over(self, version: int, period: world.Period) -> Deployment:
         """The version answers in production, its watch is over, and no request was lost."""
-
-        def address() -> str:
-            return self._found.in_production().service.endpoint
-
-        rows = world.typed(period.rows(), self._resources.spec)
-        with Passerby(raw_rows(rows, Client(address()).contract()), address) as passerby:
+        with self._takeover.passerby(period) as passerby:
             with self._steps.step(SECOND_STAGED) as step:
-                self._wait_for_live(step, version, "deploy")
+                self._takeover.staged(step, version)
+            with self._steps.step(SHARED) as step:
+                live = self._takeover.live(step, version, passerby)
+                where, step.detail = step.detail, self._takeover.told(version)
             with self._steps.step(REPLACED) as step:
-                live = self._wait_for_live(step, version, "release")
-                where, done = step.detail, self._found.released(version)
-                wait_for(self._watch, self._steps, step, done, nudge="release")
+                self._takeover.over(step, version)
                 step.detail = f"{where}; {passerby.told()}"
+        self.ending.shares = self._takeover.shares(version)
+        self.ending.release = self._takeover.told(version)
         self.ending.answered, self.ending.lost = passerby.answered.total(), len(passerby.lost)
-        if passerby.lost:
-            raise DemoFailed(f"{passerby.told()}. The first: {passerby.lost[0]}")
+        passerby.require_none_lost()
         return live
 
     def _compare(self, old: Deployment, new: Deployment, period: world.Period) -> None:
@@ -254,19 +275,6 @@ class Story:
             lambda done: self._steps.tell(step, f"{done} of {total} requests answered"),
         )
         step.detail = f"{count} requests of {_ROWS_A_REQUEST} rows answered"
-
-    def _wait_for_live(self, step: Step, version: int, stage: str) -> Deployment:
-        """What that stage brings into its environment: `deploy` staging, `release` production."""
-
-        def live(facts: Facts) -> Deployment | None:
-            found = facts.deployment if stage == "deploy" else facts.production
-            return found if found is not None and found.version >= version else None
-
-        found = wait_for(self._watch, self._steps, step, live, nudge=stage)
-        Client(found.service.endpoint).wait_for_version(found.version)
-        kind = "a container" if found.service.runtime == "docker" else "a plain process"
-        step.detail = f"v{found.version} answers at {found.service.endpoint}, {kind}"
-        return found
 
     def _now_live(self, live: Deployment) -> Deployment:
         """Note it for the ending."""

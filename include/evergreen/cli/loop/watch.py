@@ -25,6 +25,15 @@ STAGES = ("ingest", "train", "deploy", "release", "monitor")
 LOOP = ("ingest", "train", "deploy")
 #: Nothing waits for it.
 CARD_TASK = "write_model_card"
+#: States of a task that goes on; `awaiting_input` waits for a person.
+_UNDER_WAY = (
+    "running",
+    "queued",
+    "up_for_retry",
+    "up_for_reschedule",
+    "deferred",
+    "awaiting_input",
+)
 DEAD_S = 10.0  # a stack that nobody watches over for this long does not come back by itself
 _MAX_LINES = 12
 
@@ -132,7 +141,7 @@ class Watch:
                         + (f"[{task.map_index}]" if task.map_index >= 0 else "")
                         + ("" if task.state == "running" else f" ({task.state})")
                         for task in self.airflow().tasks(run)
-                        if task.state in ("running", "queued", "up_for_retry", "deferred")
+                        if task.state in _UNDER_WAY
                     ]
         return tuple(running), failure
 
