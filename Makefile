@@ -61,7 +61,7 @@ $(STAMP): requirements-dev.lock
 	@touch $@
 	@echo "Installed into $(VENV)."
 
-demo: $(STAMP) ## The whole loop on simulated data: first model, drift, retrain, better model
+demo: $(STAMP) ## The whole loop on simulated data: first model, drift, retrain, canary, better model
 	@$(RUN) include.evergreen.cli.demo
 
 up: $(STAMP) ## Start Airflow and MLflow (what is dead of them) and print the addresses
