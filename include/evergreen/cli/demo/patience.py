@@ -36,11 +36,12 @@ def wait_for(
     look: Callable[[Facts], Found | None],
     *,
     nudge: str,
+    version: int | None = None,
     landed: Mapping[str, str] | None = None,
     told: Callable[[], str] = str,
 ) -> Found:
     """The first answer of `look` that is not None. Meanwhile the step shows what is `told`, or
-    the tasks that run where that is nothing.
+    the tasks that run where that is nothing. A `version` is what the nudge asks for by hand.
 
     Raises:
         DemoFailed: it did not come, even after the DAG `<model>.<nudge>` was triggered by hand.
@@ -61,14 +62,15 @@ def wait_for(
                 break
             nudges += 1
             quiet_since = time.monotonic()
-            trigger(watch, nudge)
+            trigger(watch, nudge, version)
         time.sleep(POLL_S)
     raise DemoFailed(f"'{step.name}' did not come about. {failure or 'No run failed.'}")
 
 
-def trigger(watch: Watch, stage: str) -> None:
+def trigger(watch: Watch, stage: str, version: int | None = None) -> None:
     """Start a run by hand, as a person would in the UI; while Airflow is away: not this time."""
     try:
-        watch.airflow().trigger(f"{watch.model}.{stage}", {}, note="make demo")
+        conf = {} if version is None else {"version": version}
+        watch.airflow().trigger(f"{watch.model}.{stage}", conf, note="make demo")
     except (Unavailable, AirflowRefused):
         return  # whoever waits looks again, and triggers again

@@ -46,7 +46,8 @@ class Takeover:
             found = facts.deployment
             return found if found is not None and found.version >= version else None
 
-        found = wait_for(self._watch, self._steps, step, live, nudge="deploy")
+        # By hand a version is proven once more that failed, under load say, and was given up.
+        found = wait_for(self._watch, self._steps, step, live, nudge="deploy", version=version)
         return _answers(step, found)
 
     def live(self, step: Step, version: int, passerby: Passerby | None = None) -> Deployment:
