@@ -21,7 +21,7 @@ IMAGE = BuiltImage("rides", 1, "process", "/x", "sha256:1", "m")
 PROPOSAL = Proposal("rides", 1, IMAGE, 1, None, "it won").as_json()
 QUESTION = {"subject": "Release {{ 7 * 7 }}?", "body": "a category called {{ x }}"}
 AT = dt.datetime(2026, 3, 3, tzinfo=dt.UTC)
-ADA = {"id": "7", "name": "ada"}
+REVIEWER = {"id": "7", "name": "reviewer"}
 
 
 def operator(question: Any = QUESTION) -> AskForApproval:
@@ -78,10 +78,10 @@ def test_nobody_is_asked_what_was_answered_before(asked: list[dict]) -> None:
 @pytest.mark.parametrize(
     ("option", "user", "comment", "expected"),
     [
-        ("Approve", ADA, " fine ", (True, "ada", "7", "fine")),
+        ("Approve", REVIEWER, " fine ", (True, "reviewer", "7", "fine")),
         ("Approve", {"id": "7", "name": ""}, "", (True, "7", "7", "")),
-        ("Approve", ADA, None, (True, "ada", "7", "")),
-        ("Reject", ADA, "slow", (False, "ada", "7", "slow")),
+        ("Approve", REVIEWER, None, (True, "reviewer", "7", "")),
+        ("Reject", REVIEWER, "slow", (False, "reviewer", "7", "slow")),
         ("Reject", None, "", (False, "", "", "")),
         ("Approve", None, "a default", (True, "", "", "")),
     ],
@@ -155,9 +155,9 @@ def test_the_wait_ends_by_a_person_by_the_clock_by_a_newer_version_and_by_retire
         wait_for(60.0, limit_s=0.5)
     assert wait_for(0.1)["timedout"] is True
     assert answers.chosen == ["Reject"], "the clock says no, and the page is closed"
-    answers.chosen, answers.by = ["Approve"], SimpleNamespace(**ADA)
+    answers.chosen, answers.by = ["Approve"], SimpleNamespace(**REVIEWER)
     said = wait_for(60.0)
-    assert (said["chosen_options"], said["responded_by_user"]) == (["Approve"], ADA)
+    assert (said["chosen_options"], said["responded_by_user"]) == (["Approve"], REVIEWER)
 
     answers.chosen, answers.by = [], None
     number = ledger.begin_deployment("rides", 2, "staging", "v2", AT)
@@ -185,8 +185,8 @@ def test_a_ledger_that_is_away_does_not_end_the_wait_for_a_person(
     with pytest.raises(TimeoutError):
         wait_for(60.0, limit_s=0.3)
     assert "Whether rides v1 is still wanted is not known" in caplog.text
-    answers.chosen, answers.by = ["Approve"], SimpleNamespace(**ADA)
-    assert wait_for(60.0)["responded_by_user"] == ADA
+    answers.chosen, answers.by = ["Approve"], SimpleNamespace(**REVIEWER)
+    assert wait_for(60.0)["responded_by_user"] == REVIEWER
 
 
 def test_the_options_are_those_that_airflow_shows_as_an_approval() -> None:

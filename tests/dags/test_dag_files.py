@@ -149,7 +149,8 @@ def test_a_release_waits_for_a_person_only_where_the_spec_asks_for_one(
     write_models, project_root: Path
 ) -> None:
     asks = SPEC + (
-        "deployment:\n  approval: required\n  approval_rules: {{users: [ada], timeout_s: 3600}}\n"
+        "deployment:\n  approval: required\n  approval_rules: "
+        "{{users: [reviewer], timeout_s: 3600}}\n"
     )
     write_models("alpha", beta=asks.format(name="beta"))
     dags = DagBag(dag_folder=project_root / "dags" / "release.py").dags
@@ -159,7 +160,7 @@ def test_a_release_waits_for_a_person_only_where_the_spec_asks_for_one(
     assert "approve_release" not in asked.task_ids, "nothing but a person lets it through"
     ask = asked.get_task("ask_person")
     assert (ask.options, ask.defaults) == (["Approve", "Reject"], ["Reject"])
-    assert ask.assigned_users == [{"id": "ada", "name": "ada"}]
+    assert ask.assigned_users == [{"id": "reviewer", "name": "reviewer"}]
     assert ask.response_timeout.total_seconds() == 3600
     assert list(ask.params) == ["comment"]
     assert ask.upstream_task_ids == {"choose_version", "gather_evidence"}

@@ -6,7 +6,7 @@ from include.evergreen.contracts import Actor, Answer
 from include.evergreen.policy import approving
 from include.evergreen.policy.approving import Outcome
 
-YES, NO = Answer(True, "ada", "7", "seen"), Answer(False, "ada", "7")
+YES, NO = Answer(True, "reviewer", "7", "seen"), Answer(False, "reviewer", "7")
 CLOCK, CLOCK_SAYS_YES = Answer(False), Answer(True)
 
 
@@ -32,8 +32,8 @@ def test_only_a_person_approves_or_rejects(
 @pytest.mark.parametrize(
     ("word", "answer", "actor", "why"),
     [
-        ("approved", YES, Actor("person", "ada"), "seen"),
-        ("rejected", NO, Actor("person", "ada"), "without a comment"),
+        ("approved", YES, Actor("person", "reviewer"), "seen"),
+        ("rejected", NO, Actor("person", "reviewer"), "without a comment"),
         (
             "expired",
             CLOCK,
@@ -41,7 +41,7 @@ def test_only_a_person_approves_or_rejects(
             "nobody answered within 3,600 s; it can be proposed again",
         ),
         ("superseded", CLOCK, None, "v4 is in staging now"),
-        ("superseded", YES, None, "v4 is in staging now; ada had approved it"),
+        ("superseded", YES, None, "v4 is in staging now; reviewer had approved it"),
     ],
 )
 def test_what_the_clock_did_is_never_told_as_a_person_s(

@@ -62,7 +62,7 @@ training: {metric: roc_auc}
                     "canary: {steps: [0.1, 0.5], window_s: 60, deadline_s: 119}",
                     "canary.deadline_s: 119 s end before 2 steps of 60 s could",
                 ),
-                ("approval_rules: {users: [ada, ada]}", "users.1: 'ada' stands twice"),
+                ("approval_rules: {users: [admin, admin]}", "users.1: 'admin' stands twice"),
                 ("approval_rules: {users: [' ']}", "users.0: is nobody's name"),
             )
         ),

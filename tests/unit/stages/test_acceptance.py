@@ -27,6 +27,9 @@ class Registry:
     def version_info(self, _, version):
         return SimpleNamespace(run_id=f"run {version}")
 
+    def run_url(self, run):
+        return f"http://mlflow/{run.replace(' ', '-')}"
+
     def log_report(self, run, files, folder):
         self.kept |= {f"{run}/{folder}/{file.name}": file.read_text() for file in files}
 
@@ -75,8 +78,11 @@ def test_the_shipped_examples_hold_for_a_sensible_model_and_are_kept(resources):
     ]
     table = acceptance.acceptance_table(resources, 3)
     assert "| the way to work is busy | 80 to 1,200 | 300 | as expected |" in table
+    page = "(http://mlflow/run-3/artifacts/acceptance/acceptance.html)"
+    assert f"[Every case, with the row that was sent]{page}" in table
     assert acceptance.acceptance_table(resources, 4) == (
-        "No acceptance examples were asked of bike_demand v4."
+        "No acceptance examples were asked of bike_demand v4: not verified since it names "
+        "bike_demand.acceptance.yaml."
     )
 
 
@@ -155,12 +161,12 @@ def test_nothing_of_a_name_is_taken_for_markup():
     page = render_page(DOCUMENT, [result])
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
-    assert r"\<script\>x\</script\> \| \[a\](b)" in render_markdown(DOCUMENT, [result])
+    assert r"&lt;script&gt;x&lt;/script&gt; \| \[a\](b)" in render_markdown(DOCUMENT, [result])
 
 
 def test_a_long_table_is_bounded_with_the_misses_first():
     results = [AcceptanceResult(f"case {n}", "1 to 2", "1", held=n != 900) for n in range(1000)]
     table = render_markdown(DOCUMENT, results)
     assert table.index("case 900") < table.index("case 0 ")
-    assert "... and 950 more, in the version's MLflow run." in table
+    assert "... and 950 more on the whole page." in table
     assert "999 of 1000 acceptance examples as expected" in table

@@ -16,6 +16,7 @@ from include.evergreen.stages.deploy import golden
 from include.evergreen.stages.deploy.acceptance_page import render_markdown, render_page
 from include.evergreen.stages.deploy.service_probe import ServiceProbe
 from include.evergreen.stages.resources import Resources
+from include.evergreen.stages.training.card.markdown import link
 
 #: The folder of the version's MLflow run, and what lies in it.
 FOLDER = "acceptance"
@@ -49,19 +50,25 @@ def acceptance_checks(
 def acceptance_table(resources: Resources, version: int) -> str:
     """Expected and got side by side, as Markdown, as it was kept when the version was verified.
 
-    Where nothing was kept it says so: the spec names no examples, or the version was not verified
+    Where nothing was kept it says why: the spec names no examples, or the version was not verified
     since it does.
+
+    Raises:
+        ArtifactRefused: the registry has no such version.
     """
+    examples, named = resources.spec.acceptance, resources.spec.deployment.acceptance
     run = resources.registry.version_info(resources.model, version).run_id
     kept = resources.registry.read_text(run, f"{FOLDER}/{RESULT}")
     if kept is None:
-        return f"No acceptance examples were asked of {resources.model} v{version}."
+        why = f"not verified since it names {named}" if named else "the spec names none"
+        return f"No acceptance examples were asked of {resources.model} v{version}: {why}."
     document = json.loads(kept)
     table = render_markdown(document, [AcceptanceResult.from_json(r) for r in document["results"]])
-    examples = resources.spec.acceptance
     if examples is not None and examples.digest != document["digest"]:
         table += f"\n{examples.file} was edited since: these are the examples as they were then.\n"
-    return table
+    page = resources.registry.run_url(run)
+    page += f"/artifacts/{FOLDER}/{PAGE}" if page.startswith(("http://", "https://")) else ""
+    return f"{table}\n{link('Every case, with the row that was sent', page)}\n"
 
 
 def row_of(case: AcceptanceCase, spec: ModelSpec) -> dict[str, Any]:

@@ -6,16 +6,16 @@ them are escaped.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
 from include.evergreen.contracts import AcceptanceResult
+from include.evergreen.stages.training.card.markdown import safe
 
 #: Rows of the Markdown table: it stands in the body of a question to a person.
 MARKDOWN_ROWS = 50
-_SHOWN = 80
+_SHOWN, _LONGEST_CELL = 80, 200
 #: The share of a bar's width that the expected range takes.
 _RANGE = 0.5
 _STYLE = """
@@ -86,7 +86,7 @@ def render_markdown(document: Mapping[str, Any], results: Sequence[AcceptanceRes
         for r in ordered[:MARKDOWN_ROWS]
     ]
     if len(ordered) > MARKDOWN_ROWS:
-        lines.append(f"\n... and {len(ordered) - MARKDOWN_ROWS} more, in the version's MLflow run.")
+        lines.append(f"\n... and {len(ordered) - MARKDOWN_ROWS} more on the whole page.")
     lines.append(f"\nExamples: {_cell(str(document['file']))}, sha256 {document['digest'][:12]}.")
     return "\n".join(lines) + "\n"
 
@@ -129,11 +129,13 @@ def _bar(result: AcceptanceResult) -> str:
 
 
 def _value(value: Any) -> str:
-    text = "null" if value is None else str(value)
-    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
+    return _cut("null" if value is None else str(value), _SHOWN)
 
 
 def _cell(text: str) -> str:
     """Text in a Markdown table: nothing of it is taken for markup."""
-    flat = " ".join(text.split())
-    return re.sub(r"([\\`*_\[\]<>|#~!])", r"\\\1", flat)
+    return safe(_cut(text, _LONGEST_CELL))
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[:longest] + "..."

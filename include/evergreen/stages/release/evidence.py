@@ -11,14 +11,14 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from include.evergreen.contracts import Candidate, GateResult, Judgement, Proposal, Question
 from include.evergreen.errors import ArtifactRefused
+from include.evergreen.stages.deploy.acceptance import acceptance_table
 from include.evergreen.stages.deploy.build import recorded_candidate
 from include.evergreen.stages.deploy.services import STAGING
 from include.evergreen.stages.release.approval import answered, was_begun
 from include.evergreen.stages.resources import Resources
-from include.evergreen.stages.training.card.markdown import safe
+from include.evergreen.stages.training.card.markdown import link, safe
 
 _LONGEST, _LONGEST_CELL = 500, 120
-_NO_PLACE = set(" \t\r\n<>()")
 
 
 def question(resources: Resources, proposal: Proposal, *, now: dt.datetime) -> Question | None:
@@ -86,10 +86,13 @@ def _checks(resources: Resources, version: int) -> list[tuple[str, str, str, str
     return []
 
 
-def _acceptance(resources: Resources, version: int) -> Iterable[str]:
-    """Expected and got side by side, where the domain's people gave examples: none do here yet."""
-    del resources, version
-    return ()
+def _acceptance(resources: Resources, version: int) -> Iterator[str]:
+    """Expected and got side by side, where the domain's people gave examples."""
+    yield "### Acceptance examples"
+    try:
+        yield acceptance_table(resources, version).strip()
+    except ArtifactRefused as error:
+        yield f"Not in the registry: {_text(str(error))}"
 
 
 def _more(resources: Resources, candidate: Candidate, proposal: Proposal) -> Iterator[str]:
@@ -100,18 +103,11 @@ def _more(resources: Resources, candidate: Candidate, proposal: Proposal) -> Ite
         yield f"Not in the registry: {_text(str(error))}"
         return
     card = tags.get("evergreen.model_card", "")
-    yield _link("Model card", card) if card else "This version has no model card."
-    yield _link("MLflow run", run)
+    yield link("Model card", card) if card else "This version has no model card."
+    yield link("MLflow run", run)
     yield f"Image `{proposal.image.digest}`, training `{candidate.training_key}`"
     if proposal.asked_by:
         yield f"Asked for by {_text(proposal.asked_by)}"
-
-
-def _link(name: str, url: str) -> str:
-    """A link a browser can follow; anything else is text."""
-    if url.startswith(("http://", "https://")) and not _NO_PLACE & set(url):
-        return f"[{name}]({url})"
-    return f"{name}: {_text(url)}"
 
 
 def _text(value: str, longest: int = _LONGEST) -> str:

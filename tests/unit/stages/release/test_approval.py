@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
-from include.evergreen.contracts import Answer, Candidate, GateResult, Judgement, Proposal, Score
+from include.evergreen.adapters.registry import Registry
+from include.evergreen.contracts import (
+    AcceptanceResult,
+    Answer,
+    Candidate,
+    GateResult,
+    Judgement,
+    Proposal,
+    Score,
+)
 from include.evergreen.errors import NotApproved
 from include.evergreen.policy.journal import contents
 from include.evergreen.policy.releasing import ASK_AGAIN
+from include.evergreen.stages.deploy.acceptance_page import MARKDOWN_ROWS
 from include.evergreen.stages.release import approval, evidence, propose, waiting
 from include.evergreen.stages.release.journal import journal
+from include.evergreen.stages.training.card.markdown import link
 from tests.containers.conftest import House, snapshot
 from tests.unit.stages.release.conftest import live, register, words
 
-YES, NO = Answer(True, "ada", "7", "looks good", "t"), Answer(False, "ada", "7", "too slow", "t")
+YES = Answer(True, "reviewer", "7", "looks good", "t")
+NO = Answer(False, "reviewer", "7", "too slow", "t")
 CLOCK = Answer(False)
 EVIL = "{{ x }} <img src=x> | [a](http://evil) `b`"
 
@@ -28,7 +41,7 @@ def nothing_to_settle(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def asks(house: House) -> House:
-    rules = {"users": ["ada"], "timeout_s": 3600}
+    rules = {"users": ["reviewer"], "timeout_s": 3600}
     found = house.with_spec(approval="required", approval_rules=rules)
     register(found, 1, None)
     live(found, 1, "staging")
@@ -55,7 +68,7 @@ def test_a_yes_is_kept_with_its_person_and_comment_however_often_it_is_told(asks
     assert words(asks) == [("proposed", 1), ("approved", 1)]
     entry = told(asks)[-1]
     assert [entry["kind"] for entry in told(asks)].count("approved") == 1
-    assert (entry["kind"], entry["actor"]) == ("approved", {"kind": "person", "name": "ada"})
+    assert (entry["kind"], entry["actor"]) == ("approved", {"kind": "person", "name": "reviewer"})
     assert (entry["why"], entry["evidence"]["comment"]) == ("looks good", "looks good")
     assert record(asks, proposal, NO) == "", "what was recorded first stands"
     assert record(asks, proposal, None) == "", "and is not asked for again"
@@ -157,6 +170,65 @@ def test_the_question_shows_scores_gates_checks_and_links(asks: House) -> None:
     json.dumps(asked.as_json())
 
 
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What MLflow holds of the version's run, by path."""
+    files: dict[str, str] = {}
+    info = SimpleNamespace(run_id="r", tags={})
+    monkeypatch.setattr(Registry, "version_info", lambda *_: info)
+    monkeypatch.setattr(Registry, "read_text", lambda _, run, path: files.get(f"{run}/{path}"))
+    monkeypatch.setattr(Registry, "run_url", lambda _, run: f"http://mlflow/#/runs/{run}")
+    return files
+
+
+def test_the_question_shows_what_was_expected_and_what_was_got(
+    asks: House, kept: dict[str, str]
+) -> None:
+    results = [AcceptanceResult(f"case {n}", "1 to 2", "1.5", held=True) for n in range(60)]
+    results.append(AcceptanceResult(EVIL, "label yes", "no" * 200, held=False))
+    document = {
+        "model": "rides", "version": 1, "file": "rides.acceptance.yaml", "mode": "block",
+        "digest": "d" * 64, "results": [result.as_json() for result in results],
+    }  # fmt: skip
+    kept["r/acceptance/acceptance.json"] = json.dumps(document)
+    asked = evidence.question(asks.resources, proposed(asks), now=asks.now())
+    assert asked is not None
+    section = asked.body.partition("### Acceptance examples")[2].partition("### More")[0]
+    assert "**rides v1: 60 of 61 acceptance examples as expected.**" in section
+    rows = [line for line in section.splitlines() if line.startswith("| ")]
+    assert len(rows) == 1 + MARKDOWN_ROWS
+    assert "&lt;img" in rows[1], "what was missed comes first"
+    assert rows[1].endswith("| **not as expected** |")
+    assert len(rows[1]) < 600
+    assert "| case 0 | 1 to 2 | 1.5 | as expected |" in rows
+    assert "... and 11 more on the whole page." in section
+    whole = "http://mlflow/#/runs/r/artifacts/acceptance/acceptance.html"
+    assert f"[Every case, with the row that was sent]({whole})" in section
+    assert "<img" not in section
+    assert "[a](http" not in section
+
+
+def test_the_question_says_why_there_are_no_acceptance_examples(
+    asks: House, kept: dict[str, str]
+) -> None:
+    proposal, none = proposed(asks), "No acceptance examples were asked of rides v1: "
+    assert not kept
+    for named, why in (
+        (None, "the spec names none"),
+        ("rides.acceptance.yaml", "not verified since it names rides.acceptance.yaml"),
+    ):
+        house = asks.with_spec(approval="required", acceptance=named)
+        asked = evidence.question(house.resources, proposal, now=asks.now())
+        assert asked is not None
+        assert f"### Acceptance examples\n\n{none}{why}.\n" in asked.body
+
+
+def test_the_question_is_asked_also_of_a_version_that_the_registry_has_not(asks: House) -> None:
+    asked = evidence.question(asks.resources, proposed(asks), now=asks.now())
+    assert asked is not None
+    assert "### Acceptance examples\n\nNot in the registry: " in asked.body
+
+
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
@@ -166,4 +238,4 @@ def test_the_question_shows_scores_gates_checks_and_links(asks: House) -> None:
     ],
 )
 def test_only_an_address_that_a_browser_may_follow_is_a_link(url: str, shown: str) -> None:
-    assert evidence._link("Run", url) == shown
+    assert link("Run", url) == shown

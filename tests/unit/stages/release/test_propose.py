@@ -66,7 +66,7 @@ def test_a_newer_staged_version_takes_the_place_of_one_that_waits_unless_asked_f
 @pytest.mark.parametrize(
     ("word", "actor", "again"),
     [
-        ("rejected", Actor("person", "ada"), False),
+        ("rejected", Actor("person", "reviewer"), False),
         ("expired", Actor("clock", "approval"), True),
         ("aborted", None, False),
     ],
@@ -147,8 +147,8 @@ def test_a_lost_event_and_a_release_that_did_not_end_wake(house: House) -> None:
     proposal = house.propose()
     assert unseen(60) == ""
     assert unseen(3600) == "the release that was begun did not end"
-    ada = Actor("person", "ada")
-    journal(house.resources, "rejected", proposal, "no", now=house.now(), actor=ada)
+    reviewer = Actor("person", "reviewer")
+    journal(house.resources, "rejected", proposal, "no", now=house.now(), actor=reviewer)
     assert unseen(3600) == ""
     again = live(house, 1, "staging")
     assert unseen(60) == f"staging deployment {again} was not looked at yet"

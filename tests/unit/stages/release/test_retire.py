@@ -14,7 +14,7 @@ from tests.containers.conftest import House
 
 
 def retired(house: House, confirm: str = "rides", reason: str = "nobody asks it") -> int | None:
-    return retire.retire(house.resources, confirm, reason, asked_by="ada", now=house.now())
+    return retire.retire(house.resources, confirm, reason, asked_by="admin", now=house.now())
 
 
 def alias(house: House, name: str) -> int | None:
@@ -35,7 +35,7 @@ def test_a_model_of_which_nothing_answers_is_retired_too_and_the_journal_has_it_
 ) -> None:
     assert [retired(house), retired(house)] == [None, None]
     [line] = journal_words.tell(house.resources.ledger.journal("rides"))
-    assert "retired no version by ada: nobody asks it" in line
+    assert "retired no version by admin: nobody asks it" in line
 
 
 @pytest.mark.slow
@@ -68,7 +68,7 @@ def test_nothing_answers_aliases_are_moved_and_requests_answered_also_after_deat
     assert ledger.pending_requests("rides") == []
     lines = journal_words.tell(ledger.journal("rides"))
     [line] = [line for line in lines if " retired " in line]
-    assert "retired v1 by ada: nobody asks it" in line
+    assert "retired v1 by admin: nobody asks it" in line
     places = journal_words.standing(ledger.journal("rides"))
     assert [place.partition(",")[0] for place in places] == [
         "In staging: no version",

@@ -16,6 +16,8 @@ LONGEST_SHORT = 4_800
 _SPECIAL = re.compile(r"([\\`*_\[\]|#~])")
 _CONTENDERS = ("challenger", "champion", "baseline")
 _BAR = 20
+#: What ends an address in Markdown, or begins something else.
+_NO_PLACE = frozenset(" \t\r\n<>()")
 
 
 def render_markdown(card: Card) -> str:
@@ -36,12 +38,11 @@ def render_markdown(card: Card) -> str:
 
 def render_short(card: Card, url: str) -> str:
     """What fits a version's description: verdict, figures, gates, and where the card lies."""
-    link = f"[The whole card]({url})" if url.startswith(("http://", "https://")) else safe(url)
     parts = [*_head(card), *_metrics(card), *_gates(card), *_decisions(card)]
     body = "\n\n".join(parts)
     if len(body) > LONGEST_SHORT:
         body = "\n\n".join([*_head(card), *_metrics(card), *_decisions(card)])
-    return f"{body[:LONGEST_SHORT]}\n\n{link}\n"
+    return f"{body[:LONGEST_SHORT]}\n\n{link('The whole card', url)}\n"
 
 
 def safe(value: str) -> str:
@@ -49,6 +50,13 @@ def safe(value: str) -> str:
     one_line = " ".join(value.split())
     escaped = _SPECIAL.sub(r"\\\1", one_line)
     return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def link(name: str, url: str) -> str:
+    """A link that a browser can follow; anything else is text."""
+    if url.startswith(("http://", "https://")) and not _NO_PLACE & set(url):
+        return f"[{name}]({url})"
+    return f"{name}: {safe(url)}"
 
 
 def _head(card: Card) -> Iterator[str]:
