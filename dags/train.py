@@ -106,11 +106,11 @@ def judge_challenger(
 ) -> dict[str, Any]:
     from include.evergreen.contracts import Fitted, Snapshot
     from include.evergreen.stages.training import judge
-    from include.evergreen.stages.training.card import write_card
+    from include.evergreen.stages.training.card import kept
 
     resources, challenger = kit.resources(model), Fitted.from_json(fitted)
     links.show(links.RunLink, resources.registry.run_url(challenger.run_id))
-    links.show(links.CardLink, write_card.card_url(resources, challenger.run_id))
+    links.show(links.CardLink, kept.card_url(resources, challenger.run_id))
     judged = judge.judge_challenger(resources, Snapshot.from_json(snapshot), challenger)
     return judged.as_json()
 
@@ -121,11 +121,11 @@ def register_candidate(
 ) -> dict[str, Any]:
     from include.evergreen.contracts import Fitted, Judgement, Snapshot
     from include.evergreen.stages.training import register
-    from include.evergreen.stages.training.card import write_card
+    from include.evergreen.stages.training.card import kept
 
     resources, challenger = kit.resources(model), Fitted.from_json(fitted)
     links.show(links.RunLink, resources.registry.run_url(challenger.run_id))
-    links.show(links.CardLink, write_card.card_url(resources, challenger.run_id))
+    links.show(links.CardLink, kept.card_url(resources, challenger.run_id))
     candidate = register.register_candidate(
         resources, Snapshot.from_json(snapshot), challenger, Judgement.from_json(judged)
     )

@@ -12,6 +12,10 @@ os.environ["AIRFLOW_HOME"] = _airflow_home
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
 os.environ["DO_NOT_TRACK"] = "1"
+# Tests run side by side, on small data. A second thread of OpenMP is waited for at each of the
+# thousand steps of a small fit, which took most of its time; services are started with one, too.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 _KEPT = (
     "EVERGREEN_SHARED_DATA",

@@ -459,6 +459,7 @@ JournalKind = Literal[
     "superseded",
     "released",
     "advanced",
+    "watched",
     "aborted",
     "rolled_back",
     "retired",

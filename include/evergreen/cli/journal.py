@@ -16,7 +16,7 @@ from include.evergreen import settings
 from include.evergreen.errors import EvergreenError, InputError
 from include.evergreen.policy.journal import Problem, Verified
 from include.evergreen.policy.journal_export import Exported, export, parse
-from include.evergreen.policy.journal_words import printable, standing, tell
+from include.evergreen.policy.journal_words import because, printable, standing, tell
 from include.evergreen.stages.journal import collected
 from include.evergreen.stages.stores import Stores
 
@@ -29,9 +29,11 @@ class _Installation(Stores):
 
 
 def lines_of(journal: Exported) -> tuple[list[str], bool]:
-    """The journal in words, what was verified or is wrong, and whether all is well."""
+    """The journal in words, why production is as it is, what is verified or wrong, and whether
+    all is well.
+    """
     found = journal.verified()
-    told = [*tell(journal.entries), *standing(journal.entries)]
+    told = [*tell(journal.entries), *standing(journal.entries), *because(journal.entries)]
     told += problem_lines(found.problems) if found.problems else [summary(found)]
     if found.waiting:
         first, last = found.waiting[0], found.waiting[-1]

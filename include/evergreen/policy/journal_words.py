@@ -25,7 +25,8 @@ _PHRASES = {
     "expired": "let the proposal of {to} expire ({from_} stays)",
     "superseded": "superseded {to}",
     "released": "released {to} (was {from_})",
-    "advanced": "advanced {to} (beside {from_})",
+    "advanced": "went on with {to} (beside {from_})",
+    "watched": "ended the watch over {to}",
     "aborted": "aborted {to} ({from_} stays)",
     "rolled_back": "rolled back to {to} (was {from_})",
     "retired": "retired {from_}",
@@ -38,8 +39,20 @@ _MOVES = {
     "retired": ("production", "staging"),
 }
 #: Kinds that are told with the judgement and the approval behind them.
-_TOLD_WITH_ALL = frozenset({"staged", "proposed", "released", "advanced", "rolled_back"})
+_TOLD_WITH_ALL = frozenset({"staged", "proposed", "released", "rolled_back"})
 _SHORT = 12
+#: What is told of the version in production, in the words of somebody who asks why it is there.
+_WHY = {
+    "judged": "judged '{verdict}' against {from_}",
+    "staged": "proved itself in staging",
+    "approved": "approved",
+    "advanced": "went on beside {from_}",
+    "released": "released in place of {from_}",
+    "watched": "its watch ended",
+    "rolled_back": "put back in place of {from_}",
+}
+#: The same, where another version is what the entry makes answer.
+_WHY_NOT = {"released": "replaced by {to}", "rolled_back": "rolled back to {to}"}
 
 
 def tell(entries: Sequence[JournalLink]) -> list[str]:
@@ -62,6 +75,45 @@ def standing(entries: Sequence[JournalLink]) -> list[str]:
     return [place[where] for where in sorted(place, reverse=True)]
 
 
+def because(entries: Sequence[JournalLink]) -> list[str]:
+    """Why the version in production is there: what was decided of it, in order, a line each.
+
+    Of the steps of a strategy the last one is told. Nothing where nothing is in production.
+    """
+    said = [contents(entry.document) for entry in entries]
+    moves = [one for one in said if "production" in _MOVES.get(str(one.get("kind")), ())]
+    version = moves[-1].get("to_version") if moves else None
+    if version is None:
+        return []
+    judged = _judged_as(version, said)
+    about = [one for one in said if one is judged or _why(one, version)]
+    told = [
+        one
+        for one, after in zip(about, [*about[1:], {}], strict=True)
+        if not one.get("kind") == after.get("kind") == "advanced"
+    ]
+    return [f"Why {_version(version)} is in production:", *(_reason(one, version) for one in told)]
+
+
+def _why(said: Mapping[str, Any], version: object) -> str:
+    """What an entry says of a version, with places for the versions it names; '' for nothing."""
+    kind = str(said.get("kind"))
+    if kind != "judged" and said.get("to_version") == version:
+        return _WHY.get(kind, "")
+    return _WHY_NOT.get(kind, "") if said.get("from_version") == version else ""
+
+
+def _reason(said: Mapping[str, Any], version: object) -> str:
+    evidence = said.get("evidence") or {}
+    phrase = (_why(said, version) or _WHY["judged"]).format(
+        to=_version(said.get("to_version")),
+        from_=_version(said.get("from_version")),
+        verdict=evidence.get("verdict", "?"),
+    )
+    told = f"{_minute(said)} {phrase} by {_actor(said)}: {said.get('why')}"
+    return printable(f"- #{said.get('number')} {told}")
+
+
 def _line(number: int, said: Mapping[str, Any], before: Sequence[Mapping[str, Any]]) -> str:
     kind, evidence = str(said.get("kind")), said.get("evidence") or {}
     phrase = _PHRASES.get(kind, f"{kind} {{to}}").format(
@@ -72,7 +124,7 @@ def _line(number: int, said: Mapping[str, Any], before: Sequence[Mapping[str, An
     parts = [f"{phrase} by {_actor(said)}: {said.get('why')}"]
     if kind in _TOLD_WITH_ALL:
         parts += _judged(said, before) + _approved(said, before)
-    parts += _evidence(evidence) + _digests(said.get("digests") or {})
+    parts += _evidence(evidence, str(said.get("why"))) + _digests(said.get("digests") or {})
     if said.get("run"):
         parts.append(f"in {said['run']}")
     return printable(f"#{number} {_minute(said)} {'; '.join(parts)}")
@@ -80,13 +132,22 @@ def _line(number: int, said: Mapping[str, Any], before: Sequence[Mapping[str, An
 
 def _judged(said: Mapping[str, Any], before: Sequence[Mapping[str, Any]]) -> list[str]:
     """How the training of this version was judged."""
-    registered = _last(before, "registered", said.get("to_version"))
-    key = ((registered or said).get("digests") or {}).get("training_key")
-    for earlier in reversed(before):
+    judged = _judged_as(said.get("to_version"), before, or_of=said)
+    return [f"judged (#{judged.get('number')}): {judged.get('why')}"] if judged else []
+
+
+def _judged_as(
+    version: object, entries: Sequence[Mapping[str, Any]], or_of: Mapping[str, Any] | None = None
+) -> Mapping[str, Any] | None:
+    """The judgement of the training that made a version; None where there is none."""
+    registered: Mapping[str, Any] = _last(entries, "registered", version) or or_of or {}
+    key = (registered.get("digests") or {}).get("training_key")
+    found = None
+    for earlier in entries:
         of_it = (earlier.get("digests") or {}).get("training_key") == key
         if key and of_it and earlier.get("kind") == "judged":
-            return [f"judged (#{earlier.get('number')}): {earlier.get('why')}"]
-    return []
+            found = earlier
+    return found
 
 
 def _approved(said: Mapping[str, Any], before: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -104,8 +165,8 @@ def _last(
     return next(of_it, None) if version is not None else None
 
 
-def _evidence(evidence: Mapping[str, Any]) -> list[str]:
-    """Scores, gates and checks in a few words; a comment as it was written."""
+def _evidence(evidence: Mapping[str, Any], why: str) -> list[str]:
+    """Scores, gates and checks in a few words; a comment where it is not the reason itself."""
     parts = []
     scores = evidence.get("scores") or {}
     if scores:
@@ -116,7 +177,7 @@ def _evidence(evidence: Mapping[str, Any]) -> list[str]:
         failed = [str(one.get("name")) for one in listed if one.get(passed) in {"failed", False}]
         if listed:
             parts.append(f"{len(listed)} {name}, failed: {', '.join(failed) or 'none'}")
-    if evidence.get("comment"):
+    if evidence.get("comment") and evidence["comment"] != why:
         parts.append(f'comment: "{evidence["comment"]}"')
     return parts
 

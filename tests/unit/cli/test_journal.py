@@ -66,6 +66,8 @@ def test_the_journal_is_shown_and_verified(resources, capsys) -> None:
         "#1 2026-11-21 12:00 released v1 (was no version) by policy canary: every step held",
         "#2 2026-11-21 12:00 released v2 (was v1) by policy canary: every step held",
         "In production: v2, since #2 (2026-11-21 12:00).",
+        "Why v2 is in production:",
+        "- #2 2026-11-21 12:00 released in place of v1 by policy canary: every step held",
         "verified: 2 entries, 2 anchors",
     ]
     assert run(capsys) == (0, shown), "without a model: all of them"

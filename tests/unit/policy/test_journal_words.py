@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 
 from include.evergreen.contracts import Actor, JournalEntry, JournalLink
 from include.evergreen.policy.journal import GENESIS, link
-from include.evergreen.policy.journal_words import printable, standing, tell
+from include.evergreen.policy.journal_words import because, printable, standing, tell
 
 NOW = dt.datetime(2026, 11, 30, 17, 3, tzinfo=dt.UTC)
 JUDGE, CANARY = Actor("policy", "judge"), Actor("policy", "canary")
@@ -57,6 +58,7 @@ STORY = chained(
     entry("released", 2, why="every step held", digests=TRAINED),
     entry("rolled_back", 1, 2, actor=Actor("clock", "watch"), why="errors 4%"),
 )
+RETIRED = (entry("released", 2), entry("retired", None, 2))
 
 
 def test_a_release_is_told_with_its_judgement_and_who_approved_it() -> None:
@@ -103,8 +105,35 @@ def test_what_answers_where_is_the_newest_that_moved_it() -> None:
     assert standing([]) == []
 
 
+def test_why_a_version_is_in_production_is_told_in_order_and_of_it_alone() -> None:
+    assert because(STORY[:5]) == [
+        "Why v2 is in production:",
+        (
+            "- #1 2026-11-30 17:04 judged 'won' against v1 by policy judge: 70% better than "
+            "champion v1 (rmse 40.3 against 136.2)"
+        ),
+        "- #3 2026-11-30 17:06 proved itself in staging by policy canary: because of staged",
+        "- #4 2026-11-30 17:07 approved by admin: ok",
+        "- #5 2026-11-30 17:08 released in place of v1 by policy canary: every step held",
+    ]
+    assert because(STORY) == [
+        "Why v1 is in production:",
+        "- #5 2026-11-30 17:08 replaced by v2 by policy canary: every step held",
+        "- #6 2026-11-30 17:09 put back in place of v2 by clock watch: errors 4%",
+    ]
+    assert because(STORY[:4]) == because(chained(*RETIRED)) == because([]) == []
+
+
+def test_of_the_steps_of_a_strategy_the_last_is_a_reason() -> None:
+    steps = [entry("advanced", 2, why=f"step {n}") for n in range(3)]
+    steps = [dataclasses.replace(one, event=f"e{n}") for n, one in enumerate(steps)]
+    lines = because(chained(*steps, entry("released", 2)))
+    assert [line.rpartition(": ")[2] for line in lines[1:]] == ["step 2", "because of released"]
+
+
 def test_a_comment_cannot_speak_to_the_terminal() -> None:
     (line,) = tell(chained(entry("approved", 2, evidence={"comment": "\x1b[2J\nall is well"})))
+    assert because(chained(entry("released", 2, why="\x1b[2J")))[1].endswith(": \\x1b[2J")
     assert line.endswith('comment: "\\x1b[2J\\nall is well"')
     assert printable("grün 100%") == "grün 100%"
 

@@ -11,8 +11,8 @@ from include.evergreen.cli.loop.outcome import Facts
 from include.evergreen.cli.loop.watch import Watch
 from include.evergreen.policy.journal import contents
 from include.evergreen.policy.releasing import OVER
-from include.evergreen.stages.release.journal import VERSION, last_word, why_of
-from include.evergreen.stages.release.rollout import STAND, Stand
+from include.evergreen.stages.release.stand import STAND, Stand
+from include.evergreen.stages.release.words import VERSION, last_word, why_of
 
 
 @dataclass(frozen=True)

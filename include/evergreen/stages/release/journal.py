@@ -18,6 +18,7 @@ from include.evergreen.contracts import Actor, JournalEntry, JournalKind, Propos
 from include.evergreen.policy.journal import cut
 from include.evergreen.policy.releasing import ASK_AGAIN, OVER, Word
 from include.evergreen.stages.deploy.build import recorded_candidate
+from include.evergreen.stages.release.on_card import tell_cards
 from include.evergreen.stages.release.words import (
     PROPOSAL,
     STAGE,
@@ -41,8 +42,13 @@ _KINDS: dict[Word, JournalKind] = {
     "aborted": "aborted",
     "shifting": "advanced",
     "at_once": "advanced",
-    "released": "advanced",
+    "released": "watched",
 }
+#: Words after which the model cards are told at once; what goes with a change of what answers in
+#: production is told after it.
+_TO_CARDS: frozenset[Word] = frozenset(
+    {"superseded", "approved", "rejected", "expired", "failed", "released"}
+)
 
 
 def journal(
@@ -56,6 +62,7 @@ def journal(
     until: dt.datetime | None = None,
     evidence: dict[str, Any] | None = None,
     part: str = "",
+    kind: JournalKind | None = None,
 ) -> None:
     """Record what became of a proposal, and why. An error here stops the release.
 
@@ -70,17 +77,20 @@ def journal(
             answered is asked again after `ASK_AGAIN`.
         evidence: small JSON: checks, counters, a person's comment.
         part: tells entries of one kind and release apart: which step of a canary it is.
+        kind: what the journal calls it; None: as it calls this word.
     """
     details = evidence or {}
     if word in _KINDS:
         entry = told(
-            resources, _KINDS[word], proposal.version, why, replaces=proposal.replaces,
+            resources, kind or _KINDS[word], proposal.version, why, replaces=proposal.replaces,
             actor=actor, image=proposal.image.digest, evidence=details, part=part,
         )  # fmt: skip
         resources.ledger.append_journal(entry, now)
     if word == "expired" and until is None:
         until = now + ASK_AGAIN
     say_of(resources, word, proposal, why, now=now, until=until, details=details)
+    if word in _TO_CARDS:
+        tell_cards(resources)
 
 
 def say_of(

@@ -19,6 +19,7 @@ from include.evergreen.stages.deploy.services import GRACE_S, PRODUCTION, STAGIN
 from include.evergreen.stages.deploy.settle import ALIASES, settle_deployments
 from include.evergreen.stages.journal import anchor_entries
 from include.evergreen.stages.release.journal import told, who
+from include.evergreen.stages.release.on_card import tell_cards
 from include.evergreen.stages.release.retired import STAGE, why_retired
 from include.evergreen.stages.resources import Resources
 
@@ -52,6 +53,7 @@ def retire(
     ledger.answer_requests(pending, None, RETIRED, f"{model} was retired: {why}", now)
     _archive(resources, last, why)
     anchor_entries(resources, model, now=now)
+    tell_cards(resources)
     log.info("%s is retired: %s. Its last version was %s.", model, why, last and f"v{last}")
     return last
 

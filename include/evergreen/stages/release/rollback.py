@@ -31,6 +31,7 @@ from include.evergreen.stages.deploy.traffic import refuse_without_door
 from include.evergreen.stages.deploy.verify import Proof, prove
 from include.evergreen.stages.release import rollout
 from include.evergreen.stages.release.journal import say, told, who
+from include.evergreen.stages.release.on_card import tell_cards
 from include.evergreen.stages.release.stand import UnderWay, under_way
 from include.evergreen.stages.release.words import last_word, words
 from include.evergreen.stages.resources import Resources
@@ -107,7 +108,7 @@ def put_back(resources: Resources, wanted: Return, *, clock: Clock = utc_now) ->
             resources,
             "rolled_back",
             wanted.version,
-            why,
+            reason,
             replaces=wanted.leaves,
             actor=who(wanted.asked_by),
             image=proven.service.image_digest,
@@ -117,6 +118,7 @@ def put_back(resources: Resources, wanted: Return, *, clock: Clock = utc_now) ->
     details = {TO: wanted.version, LEAVES: wanted.leaves, OWNER: wanted.owner}
     about = wanted.version if wanted.leaves is None else wanted.leaves
     say(resources, "rolled_back", about, why, now=clock(), details=details)
+    tell_cards(resources)
     return deployed
 
 

@@ -23,6 +23,7 @@ from include.evergreen.stages.deploy.services import GRACE_S, PRODUCTION, runtim
 from include.evergreen.stages.deploy.settle import settle_deployments
 from include.evergreen.stages.deploy.traffic import publish
 from include.evergreen.stages.release.journal import journal, say_of
+from include.evergreen.stages.release.on_card import tell_cards
 from include.evergreen.stages.release.stand import STAND, Stand, stand_of, under_way
 from include.evergreen.stages.release.words import last_word, why_of
 from include.evergreen.stages.resources import Resources
@@ -90,6 +91,7 @@ def abort(
             )
         _remove(resources, service, why, clock())
         settle_deployments(resources, PRODUCTION, now=clock())
+    tell_cards(resources)
     answers = f"v{live.version} answers" if live else "nothing answers"
     raise ReleaseAborted(
         f"{proposal.model} v{proposal.version} was not released: {why}. {answers} every request "

@@ -13,6 +13,7 @@ from include.evergreen.stages.deploy.promote import go_live
 from include.evergreen.stages.deploy.services import PRODUCTION
 from include.evergreen.stages.release.counters import seen_before
 from include.evergreen.stages.release.journal import journal, told, who
+from include.evergreen.stages.release.on_card import tell_cards
 from include.evergreen.stages.resources import Resources
 
 log = logging.getLogger(__name__)
@@ -60,7 +61,7 @@ def send_everything(
             now=now, until=now + SLACK, evidence=evidence,
         )  # fmt: skip
     try:
-        return go_live(
+        deployed = go_live(
             resources,
             PRODUCTION,
             proven,
@@ -80,3 +81,5 @@ def send_everything(
     except VerificationFailed as failure:
         journal(resources, "failed", proposal, str(failure).partition("\n")[0], now=now)
         raise
+    tell_cards(resources)
+    return deployed

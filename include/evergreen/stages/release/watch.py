@@ -233,7 +233,8 @@ def _undo(resources: Resources, proposal: Proposal, broken: str, clock: Clock) -
     try:
         wanted = choose_return(resources, None, f"by the watch: {broken}")
     except InputError as error:
-        journal(resources, "failed", proposal, broken, now=clock())
+        left = f"{broken}; there is no version to go back to, and it is left as it is"
+        journal(resources, "failed", proposal, left, now=clock(), kind="watched")
         raise ReleaseRolledBack(
             f"{who} breaks its service levels in production ({broken}), and there is no version to "
             f"go back to: it is left as it is. Look now. {error}"

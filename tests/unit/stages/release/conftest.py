@@ -45,11 +45,11 @@ def house(
     remove_all(found.runtime)
 
 
-def register(house: House, version: int, against: int | None) -> Candidate:
+def register(house: House, version: int, against: int | None, why: str = "better") -> Candidate:
     """A version as the ledger knows one that was judged against a champion; nothing else does."""
     ledger, key = house.resources.ledger, f"{version:064x}"
     ledger.open_training(snapshot("rides", key), "test", house.now())
-    ledger.record_judgement(key, Judgement("won", "b", champion_version=against), house.now())
+    ledger.record_judgement(key, Judgement("won", why, champion_version=against), house.now())
     candidate = Candidate("rides", version, "run", key, "manifest", refitted=True)
     ledger.record_candidate(candidate, house.now())
     return candidate

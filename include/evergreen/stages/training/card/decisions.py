@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from include.evergreen.contracts import Fact
+from include.evergreen.contracts import Fact, JournalLink
+from include.evergreen.policy.journal import contents
 
 #: Entries that answer "may this version serve?", and whether they say yes.
 ANSWERS = {"approved": True, "rejected": False, "expired": False, "superseded": False}
 #: Entries after which a version serves, or does not any more.
 STANDING = {
     "released": "in production",
+    "put_back": "in production",
+    "replaced": "was in production",
     "rolled_back": "taken back",
     "aborted": "release given up",
     "retired": "retired",
 }
+#: What the journal calls these a card has as the judgement itself.
+ITSELF = frozenset({"judged", "registered"})
+#: What the journal says of the version that answered before, as its card has it.
+_OF_THE_ONE_BEFORE = {"released": "replaced", "rolled_back": "rolled_back", "retired": "retired"}
+#: What it says of the version that answers from now on, where a card has another word.
+_OF_THE_ONE_NOW = {"rolled_back": "put_back"}
 
 
 @dataclass(frozen=True)
@@ -25,7 +34,8 @@ class CardEntry(Fact):
 
     Args:
         what: as the journal calls it: `staged`, `proposed`, `approved`, `rejected`, `expired`,
-            `released`, `aborted`, `rolled_back`, `retired`, and the like.
+            `released`, `aborted`, `rolled_back`, `retired`, and the like; `replaced` where
+            another version was released in its place, `put_back` where one was rolled back to it.
         at: when, ISO 8601 in UTC.
         by: who or what decided.
         by_kind: what the clock answered by default is never a person's.
@@ -41,6 +51,36 @@ class CardEntry(Fact):
     why: str = ""
     version: int | None = None
     details: dict[str, Any] = field(default_factory=dict)
+
+
+def decisions_in(journal: Iterable[JournalLink], version: int) -> list[CardEntry]:
+    """What the journal says of a version, as its card tells it: the same entries, the same words.
+
+    An entry that somebody made unreadable is none of them: `make journal` tells of it.
+    """
+    return [
+        CardEntry(
+            what,
+            str(said["at"]),
+            str(said["actor"]["name"]),
+            said["actor"]["kind"],
+            str(said["why"]),
+            version,
+            {"journal": said["number"]},
+        )
+        for said in map(contents, (link.document for link in journal))
+        if (what := _what(said, version))
+    ]
+
+
+def _what(said: Mapping[str, Any], version: int) -> str:
+    """What an entry says of a version, in a card's word; '' where it says nothing of it."""
+    kind = str(said.get("kind", ""))
+    if kind in ITSELF:
+        return ""
+    if said.get("to_version") == version:
+        return _OF_THE_ONE_NOW.get(kind, kind)
+    return _OF_THE_ONE_BEFORE.get(kind, "") if said.get("from_version") == version else ""
 
 
 def with_entry(card: dict[str, Any], entry: CardEntry) -> dict[str, Any]:

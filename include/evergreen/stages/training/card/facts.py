@@ -21,11 +21,10 @@ from include.evergreen.stages.bundle import read_manifest
 from include.evergreen.stages.resources import Resources
 from include.evergreen.stages.training.card.columns import columns_of_card
 from include.evergreen.stages.training.card.dependence import explanation_of
+from include.evergreen.stages.training.card.kept import FORMAT
 from include.evergreen.stages.training.card.measured import CONFIDENCE, answers_of, metrics_of
 from include.evergreen.stages.training.card.plain import plain
 from include.evergreen.stages.training.contest import Contest
-
-FORMAT = 1
 
 
 def card_of(

@@ -38,6 +38,10 @@ def judged(tmp_path_factory, empty_mlflow, rides) -> Judged:
 
 @pytest.fixture
 def card() -> dict:
+    return small_card()
+
+
+def small_card() -> dict:
     """A small card by hand: every section, and evidence of every kind of gate."""
     held = {"kind": "histogram", "edges": [0.0, 1.0, 2.0], "train": [0.25, 0.75]}
     held |= {"holdout": [0.5, 0.5], "median": {"train": 1.0, "holdout": 1.0}}

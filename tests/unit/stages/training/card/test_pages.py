@@ -1,13 +1,21 @@
 """The pages say what the document says, whatever is in it, and nothing in it can do anything."""
 
+import datetime as dt
 import html.parser
 import json
 import re
 
 import pytest
 
+from include.evergreen.contracts import Actor, JournalEntry, JournalLink
+from include.evergreen.policy.journal import GENESIS, link
 from include.evergreen.stages.training.card import charts
-from include.evergreen.stages.training.card.decisions import CardEntry, standing_of, with_entry
+from include.evergreen.stages.training.card.decisions import (
+    CardEntry,
+    decisions_in,
+    standing_of,
+    with_entry,
+)
 from include.evergreen.stages.training.card.evidence import tables_of
 from include.evergreen.stages.training.card.gate_charts import charts_of
 from include.evergreen.stages.training.card.html import SECTIONS, render_html
@@ -164,6 +172,62 @@ def test_nobody_decided_until_somebody_did(card):
     assert "admin" in page
     assert "ticket: 12" in page
     assert with_entry(decided, APPROVED) == decided, "told twice, it stands once"
+
+
+def entry(kind, to, from_, name="release"):
+    who = Actor("person" if name == "reviewer" else "policy", name)
+    return JournalEntry(f"{kind}:{to}", "m", kind, who, f"because of {kind}", "", from_, to)
+
+
+def test_a_card_tells_what_the_journal_says_of_its_version_and_of_no_other():
+    journal = [
+        link(said, number, GENESIS, dt.datetime(2026, 3, number, tzinfo=dt.UTC))
+        for number, said in enumerate(
+            [
+                entry("judged", None, 1),
+                entry("registered", 2, 1),
+                entry("approved", 2, 1, "reviewer"),
+                entry("released", 2, 1),
+                entry("released", 3, 2),
+                entry("rolled_back", 2, 3),
+                entry("aborted", 4, 2),
+                entry("retired", None, 2),
+            ],
+            start=1,
+        )
+    ]
+    journal.append(JournalLink(9, "e", GENESIS, "d", "no JSON"))
+
+    def told(version):
+        return [(one.what, one.details["journal"]) for one in decisions_in(journal, version)]
+
+    assert told(1) == [("replaced", 4)]
+    assert told(2) == [
+        ("approved", 3), ("released", 4), ("replaced", 5), ("put_back", 6), ("retired", 8),
+    ]  # fmt: skip
+    assert told(3) == [("released", 5), ("rolled_back", 6)]
+    assert told(4) == [("aborted", 7)]
+    approved = decisions_in(journal, 2)[0]
+    assert (approved.by, approved.by_kind, approved.version) == ("reviewer", "person", 2)
+    assert (approved.at[:10], approved.why) == ("2026-03-03", "because of approved")
+
+
+@pytest.mark.parametrize(
+    ("words", "standing"),
+    [
+        (["approved", "released"], "in production"),
+        (["released", "replaced"], "was in production"),
+        (["released", "replaced", "put_back"], "in production"),
+        (["released", "rolled_back"], "taken back"),
+        (["released", "watched"], "in production"),
+        (["approved", "aborted"], "release given up"),
+    ],
+)
+def test_where_a_version_stands_is_what_was_decided_last(card, words, standing):
+    for day, what in enumerate(words, start=1):
+        at = f"2026-03-{day:02}T09:00:00+00:00"
+        card = with_entry(card, CardEntry(what, at, "release", "policy", "", 3))
+    assert standing_of(card) == standing
 
 
 def test_what_the_clock_answered_is_never_told_as_a_person_s(card):

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from include.evergreen.contracts import Judgement
-from include.evergreen.errors import ArtifactRefused, LedgerConflict
-from include.evergreen.stages.training.card import write_card
+from include.evergreen.contracts import Actor, JournalEntry, Judgement
+from include.evergreen.errors import ArtifactRefused, Busy, LedgerConflict
+from include.evergreen.stages.clock import utc_now
+from include.evergreen.stages.training.card import kept, write_card
 from include.evergreen.stages.training.card.decisions import CardEntry
 from include.evergreen.stages.training.training_steps import training_folder
 
@@ -17,7 +18,7 @@ ENTRY = CardEntry("approved", "2026-03-03T09:00:00+00:00", "admin", "person", "g
 def write(judged, training) -> dict:
     snapshot, fitted, word, _ = training
     assert write_card.write_card(judged.resources, snapshot, fitted, word)
-    found = write_card.read_card(judged.resources, fitted.run_id)
+    found = kept.read_card(judged.resources, fitted.run_id)
     assert found is not None
     return found
 
@@ -97,7 +98,7 @@ def test_the_version_in_mlflow_tells_the_card_in_short_and_where_it_lies(judged)
     found = judged.resources.registry._client.get_model_version("bike_demand", "1")
     assert found.description.startswith("# Model card: bike\\_demand v1")
     assert "| rmse (decides) |" in found.description
-    url = write_card.card_url(judged.resources, judged.won[1].run_id)
+    url = kept.card_url(judged.resources, judged.won[1].run_id)
     assert found.tags["evergreen.model_card"] == url
 
 
@@ -105,7 +106,7 @@ def test_a_decision_is_added_once_and_outlives_a_card_that_is_written_again(judg
     run_id = judged.won[1].run_id
     write(judged, judged.won)
     for _ in range(2):
-        write_card.add_decision(judged.resources, run_id, ENTRY)
+        kept.add_decisions(judged.resources, run_id, [ENTRY])
     card = write(judged, judged.won)
     assert card["decisions"] == [ENTRY.as_json()]
     assert b"admin" in artifacts(judged, run_id)["model_card.md"]
@@ -117,11 +118,23 @@ def test_a_decision_on_what_has_no_card_is_refused_and_says_what_to_do(judged):
     registry = judged.resources.registry
     bare = registry.start_run("bike_demand", "no-such-training", "bare")
     with pytest.raises(ArtifactRefused, match=r"has no model card to add 'approved' to\. Clear"):
-        write_card.add_decision(judged.resources, bare, ENTRY)
+        kept.add_decisions(judged.resources, bare, [ENTRY])
     for text, said in (("{", "is no model card"), ('{"format": 99}', "has format 99; 1 is")):
         registry.log_text(bare, text, "card/card.json")
         with pytest.raises(ArtifactRefused, match=said):
-            write_card.add_decision(judged.resources, bare, ENTRY)
+            kept.add_decisions(judged.resources, bare, [ENTRY])
+
+
+def test_a_card_that_is_being_written_is_not_waited_for(judged):
+    run_id = judged.won[1].run_id
+    write(judged, judged.won)
+    other = CardEntry("released", "2026-03-04T09:00:00+00:00", "release", "policy", "good", 1)
+    ledger, now = judged.resources.ledger, utc_now()
+    lease = ledger.take_lease(kept.subject(run_id), "another run", now, 60.0)
+    with pytest.raises(Busy):
+        kept.add_decisions(judged.resources, run_id, [other])
+    assert other.as_json() not in kept.read_card(judged.resources, run_id)["decisions"]
+    ledger.release_lease(lease, now)
 
 
 def test_what_was_not_judged_has_no_card(judged):
@@ -146,3 +159,16 @@ def test_the_document_is_json_that_any_reader_takes(judged):
         raise AssertionError(word)
 
     assert json.loads(content, parse_constant=refuse)["format"] == 1
+
+
+def test_a_card_that_is_written_late_has_what_the_journal_says_of_its_version(judged):
+    entry = JournalEntry(
+        "approved:v1:0", "bike_demand", "approved", Actor("person", "reviewer"), "seen, good",
+        to_version=1,
+    )  # fmt: skip
+    judged.resources.ledger.append_journal(entry, utc_now())
+    for _ in range(2):
+        card = write(judged, judged.won)
+        told = [d for d in card["decisions"] if d["by"] == "reviewer"]
+        assert [(d["what"], d["why"]) for d in told] == [("approved", "seen, good")]
+    assert write(judged, judged.lost)["decisions"] == []
