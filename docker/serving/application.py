@@ -2,7 +2,8 @@
 
 Bad input is a 4xx that names what is wrong. Every answer carries `X-Model-Version` and
 `X-Request-Id` (the client's own, if it is a plain one). A request marked `X-Evergreen-Probe` is
-answered as any other and kept out of the spool.
+answered as any other and kept out of the spool. A request of one row that names no key is logged
+under its `X-Request-Key`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from inference_dialect import InferenceDialect
 from metrics import CLIENT_GONE, code_of, kind_of
 from pages import build_pages, refused
 from refusals import Refusal
+from request_key import key_column, keyed
 from scoring import Scoring
 from service import Service
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -59,6 +61,7 @@ class Application:
         self._answering = Answering(service.predictor)
         self._metrics = service.metrics
         self._version = (b"x-model-version", service.version.encode())
+        self._key = key_column(service.predictor.contract)
         # Unlike any other service's, and quick to make.
         self._ids = secrets.token_hex(8).encode()
         self._number = 0
@@ -99,7 +102,7 @@ class Application:
             self._metrics.body_bytes += len(body)
             answered = await self._answer(dialect, body, media, request_id)
             if b"x-evergreen-probe" not in headers:
-                self._keep(answered)
+                self._keep(answered, headers)
             status, content = 200, answered.content
         except Refusal as refusal:
             status = refusal.status
@@ -129,7 +132,7 @@ class Application:
         finally:
             self._metrics.in_thread -= 1
 
-    def _keep(self, answered: Answered) -> None:
+    def _keep(self, answered: Answered, headers: Headers) -> None:
         """Count what was asked and predicted, and log it."""
         metrics, entry = self._metrics, answered.entry
         metrics.rows(entry.n_rows)
@@ -140,6 +143,8 @@ class Application:
             metrics.inputs(entry.columns, answered.raw, entry.n_rows)
             metrics.predicted(entry.predictions)
         if self._service.prediction_log is not None:
+            if b"x-request-key" in headers:
+                entry = keyed(entry, self._key, headers[b"x-request-key"])
             self._service.prediction_log.offer(entry)
 
     async def _refuse_method(

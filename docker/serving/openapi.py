@@ -13,6 +13,7 @@ from typing import Any
 from answer_schemas import ANSWERS, inference_answer, predictions
 from column_schemas import ContractSchemas, Schema, inference_request
 from examples import EXAMPLE_ROWS, csv_text, forms, inference, inference_outcome, prediction_answer
+from request_key import LONGEST_KEY
 
 OPENAPI = "3.1.0"
 MODEL, VERSIONED = "/v2/models/{name}", "/v2/models/{name}/versions/{version}"
@@ -109,6 +110,11 @@ def _parameters(about: About) -> Schema:
 
     return {
         "RequestId": header("X-Request-Id", "Comes back in the answer: letters, digits, ._:/+=-"),
+        "RequestKey": header(
+            "X-Request-Key",
+            f"What the request is about, a text of at most {LONGEST_KEY} bytes: an a/b test "
+            "chooses the version by it, and one row that names no key is logged under it.",
+        ),
         "Probe": header("X-Evergreen-Probe", "Any value: answered as usual, not kept in the log."),
         "Name": path("name", about.model),
         "Version": path("version", about.version),
@@ -168,7 +174,7 @@ def _invocations(about: About) -> Schema:
     }
     answer = _answer("Predictions", "A prediction for each row.", prediction_answer(about.golden))
     return {
-        **_operation("Predict rows", "invocations", PREDICT, ("RequestId", "Probe")),
+        **_operation("Predict rows", "invocations", PREDICT, ("RequestId", "RequestKey", "Probe")),
         "description": f"Any of four JSON forms, or CSV. {about.limits()}",
         "requestBody": {"required": True, "content": content},
         "responses": {"200": answer, **_refusals(400, 408, 413, 415, 422, 500)},
@@ -202,9 +208,8 @@ def _infer(about: About, parameters: tuple[str, ...], suffix: str) -> Schema:
         }
     }
     outcome = inference_outcome(about.golden, about.model, about.version, about.classes)
-    operation = _operation(
-        "Predict rows", f"infer{suffix}", INFERENCE, (*parameters, "RequestId", "Probe")
-    )
+    parameters = (*parameters, "RequestId", "RequestKey", "Probe")
+    operation = _operation("Predict rows", f"infer{suffix}", INFERENCE, parameters)
     return {
         **operation,
         "description": (

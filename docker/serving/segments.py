@@ -1,8 +1,8 @@
 """Makes a Parquet segment of served requests, in the types of the contract.
 
 Columns: `request_id` (text), `time` (when it was answered, UTC), `version` (integer), the raw
-columns of the contract with the key if it was sent, and the predictions. A raw column that has the
-name of one of the first three is left out.
+columns of the contract with the key if it was sent (see `request_key`), and the predictions. A raw
+column that has the name of one of the first three is left out.
 """
 
 from __future__ import annotations
