@@ -16,7 +16,7 @@ from include.evergreen.contracts import Proposal
 from include.evergreen.errors import ReleaseAborted
 from include.evergreen.spec import ModelSpec
 from include.evergreen.stages.deploy import services, settle
-from include.evergreen.stages.release import ab, rollout
+from include.evergreen.stages.release import ab, on_card, rollout
 from include.evergreen.stages.resources import Resources
 from tests.containers.conftest import House
 from tests.unit.stages.release.conftest import spec
@@ -38,6 +38,7 @@ def production(
     with serving() as runtime:
         monkeypatch.setattr(services, "runtime_of", lambda *_: runtime)
         monkeypatch.setattr(settle, "anchor_entries", lambda *_, **__: None)
+        monkeypatch.setattr(on_card, "add_decisions", lambda *_: None)
         resources = Resources(
             ModelSpec.model_validate(document), house.resources.settings, owner="a run"
         )

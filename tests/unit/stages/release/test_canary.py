@@ -13,7 +13,7 @@ from include.evergreen.adapters.ledger import Ledger
 from include.evergreen.contracts import Check, Deployment, Proposal, Verification
 from include.evergreen.errors import LeaseLost, ReleaseAborted
 from include.evergreen.stages.deploy import services, settle
-from include.evergreen.stages.release import approval, propose, rollout, start, strategies
+from include.evergreen.stages.release import approval, on_card, propose, rollout, start, strategies
 from include.evergreen.stages.resources import Resources
 from tests.containers.conftest import House
 from tests.unit.stages.release.conftest import image_of, register, spec
@@ -108,6 +108,7 @@ def production(house: House, monkeypatch: pytest.MonkeyPatch) -> Iterator[Produc
     with serving() as runtime:
         monkeypatch.setattr(services, "runtime_of", lambda *_: runtime)
         monkeypatch.setattr(settle, "anchor_entries", lambda *_, **__: None)  # no run is in MLflow
+        monkeypatch.setattr(on_card, "add_decisions", lambda *_: None)
         asked = spec(strategy="canary", canary=CANARY)
         resources = Resources(asked, house.resources.settings, owner="a run")
         resources.__dict__["runtime"] = runtime
@@ -277,6 +278,7 @@ def test_a_first_version_has_nothing_to_be_compared_with(
     with serving() as runtime:
         monkeypatch.setattr(services, "runtime_of", lambda *_: runtime)
         monkeypatch.setattr(settle, "anchor_entries", lambda *_, **__: None)
+        monkeypatch.setattr(on_card, "add_decisions", lambda *_: None)
         resources = Resources(spec(strategy="canary"), house.resources.settings, owner="a run")
         production = Production(House(resources, house.folder), runtime)
         assert production.look(production.new(1, None)) is not None
@@ -323,6 +325,7 @@ def rollout_to_the_end(production: Production, version: int, *, broken: bool) ->
     return "no end"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", [False, True])
 def test_a_death_between_any_two_effects_neither_loses_a_step_nor_takes_one_twice(
     production: Production, broken: bool

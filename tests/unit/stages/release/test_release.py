@@ -9,7 +9,7 @@ from include.evergreen.contracts import Deployment
 from include.evergreen.errors import InputError, LeaseLost, ReleaseRolledBack, VerificationFailed
 from include.evergreen.stages.release import watch
 from tests.containers.conftest import House
-from tests.unit.stages.release.conftest import words
+from tests.unit.stages.release.conftest import stage, words
 
 ROW = {"at": "2024-05-01T08:00:00+00:00", "temperature": 12.5, "weather": "mist"}
 
@@ -21,6 +21,7 @@ def answered_by(deployed: Deployment) -> str:
     return answer.headers["X-Model-Version"]
 
 
+@pytest.mark.slow
 def test_staging_makes_no_champion_a_release_does_and_the_one_before_stays_warm(
     house: House,
 ) -> None:
@@ -33,7 +34,7 @@ def test_staging_makes_no_champion_a_release_does_and_the_one_before_stays_warm(
     assert first.service.spool.endswith("spool/rides/v1-production")
     assert words(house) == [("proposed", 1), ("approved", 1), ("releasing", 1), ("released", 1)]
 
-    house.deploy(2)
+    stage(house, 2)
     proposal = house.propose()
     assert (proposal.version, proposal.replaces) == (2, 1)
     levels = {**house.resources.spec.deployment.service_levels.model_dump(), "p99_ms": 0.001}
@@ -63,8 +64,9 @@ def test_staging_makes_no_champion_a_release_does_and_the_one_before_stays_warm(
     assert house.states() == before, "a run of long ago that is cleared starts nothing"
 
 
+@pytest.mark.slow
 def test_a_version_that_dies_after_the_switch_is_rolled_back(house: House) -> None:
-    house.deploy(1)
+    stage(house, 1)
     alone = house.switch()
     first = house.resources.ledger.deployment("rides", "production")
     house.runtime.stop(first.service, grace_s=0)
@@ -72,7 +74,7 @@ def test_a_version_that_dies_after_the_switch_is_rolled_back(house: House) -> No
         house.watch(alone)
     assert (house.live(), words(house)[-1]) == (1, ("failed", 1))
 
-    house.deploy(2)
+    stage(house, 2)
     proposal = house.switch()
     broken = house.resources.ledger.deployment("rides", "production")
     house.runtime.stop(broken.service, grace_s=0)
@@ -90,11 +92,13 @@ def test_a_version_that_dies_after_the_switch_is_rolled_back(house: House) -> No
         house.roll_back()
 
 
+@pytest.mark.slow
 def test_a_rollback_goes_where_it_went_also_across_a_change_of_the_contract(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    house.release(1)
-    house.deploy(2)
+    stage(house, 1)
+    house.watch(house.switch())
+    stage(house, 2)
     proposal = house.switch()
     wrong = iter([{"prediction": [0.0] * 20}] * 2)
     true = watch.golden.served
