@@ -20,6 +20,10 @@ class Answered(NamedTuple):
     raw: Mapping[str, Any]
 
 
+class NotFinite(Exception):
+    """The model gives no finite number for what its contract allows: the model's fault."""
+
+
 class Answering:
     """Predicts with one bundle. Safe to share by threads."""
 
@@ -32,7 +36,8 @@ class Answering:
         """The answer to a body.
 
         Raises:
-            Refusal: it cannot be read, breaks the contract, or has no finite prediction.
+            Refusal: it cannot be read, or breaks the contract.
+            NotFinite: there is no answer to it.
         """
         asked = dialect.read(body, media)
         if asked.row is not None:
@@ -71,9 +76,8 @@ def _require_all_finite(predictions: dict[str, Any], n_rows: int) -> None:
             raise _not_finite(name, len(bad), n_rows, int(bad[0]))
 
 
-def _not_finite(name: str, n_bad: int, n_rows: int, first: int) -> Refusal:
-    return Refusal(
-        422,
-        f"The model gives no finite {name} for {n_bad} of {n_rows} rows, the first is row {first}: "
-        "its values are too far from what the model was fitted on.",
+def _not_finite(name: str, n_bad: int, n_rows: int, first: int) -> NotFinite:
+    return NotFinite(
+        f"The model gives no finite {name} for {n_bad} of {n_rows} rows, the first is row {first}. "
+        "The rows are as the contract wants them: it is the model that fails."
     )

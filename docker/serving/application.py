@@ -2,8 +2,9 @@
 
 Bad input is a 4xx that names what is wrong. Every answer carries `X-Model-Version` and
 `X-Request-Id` (the client's own, if it is a plain one). A request marked `X-Evergreen-Probe` is
-answered as any other and kept out of the spool. A request of one row that names no key is logged
-under its `X-Request-Key`.
+answered as any other, counted apart and kept out of the spool. Where there is a gateway no client
+can mark one: it takes the header away. A request of one row that names no key is logged under its
+`X-Request-Key`.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ import secrets
 import time
 from collections.abc import Mapping
 
-from answering import Answered, Answering
+from answering import Answered, Answering, NotFinite
 from body import ClientGone, read_body
 from dialect import Dialect, Headers
 from inference_dialect import InferenceDialect
-from metrics import CLIENT_GONE, code_of, kind_of
+from metrics import CLIENT_GONE, NOT_FINITE, Metrics, Probes, code_of, kind_of
 from pages import build_pages, refused
 from refusals import Refusal
 from request_key import key_column, keyed
@@ -38,6 +39,8 @@ GONE = 0
 _REFUSED = 400
 _REQUEST_ID = re.compile(rb"^[A-Za-z0-9._:/+=-]{1,128}$")
 _JSON = (b"content-type", b"application/json")
+#: The header of those who prove a service, and are no clients.
+_PROBE = b"x-evergreen-probe"
 
 
 def build(service: Service) -> ASGIApp:
@@ -75,22 +78,30 @@ class Application:
         request_id = self._request_id(headers)
         dialect = self._dialects.get(scope["path"])
         kind = kind_of(scope["path"]) if dialect is None else dialect.kind
+        counts = self._metrics.probes if _PROBE in headers else self._metrics
         self._metrics.began(kind)
         status = GONE
         try:
             if dialect is None:
-                status = await self._page(scope, receive, send, request_id)
+                status = await self._page(scope, receive, send, request_id, counts)
             elif scope["method"] != "POST":
+                counts.refused(kind, code_of(405), ())
                 status = await self._refuse_method(dialect, scope, send, request_id)
             else:
-                status = await self._predict(dialect, headers, receive, send, request_id)
+                status = await self._predict(dialect, headers, receive, send, request_id, counts)
         finally:
             self._metrics.ended(kind)
             if status != GONE:
-                self._metrics.answered(kind, status, time.perf_counter() - began)
+                counts.answered(kind, status, time.perf_counter() - began)
 
     async def _predict(
-        self, dialect: Dialect, headers: Headers, receive: Receive, send: Send, request_id: bytes
+        self,
+        dialect: Dialect,
+        headers: Headers,
+        receive: Receive,
+        send: Send,
+        request_id: bytes,
+        counts: Metrics | Probes,
     ) -> int:
         service = self._service
         more: tuple[tuple[bytes, bytes], ...] = ()
@@ -101,7 +112,7 @@ class Application:
             )
             self._metrics.body_bytes += len(body)
             answered = await self._answer(dialect, body, media, request_id)
-            if b"x-evergreen-probe" not in headers:
+            if _PROBE not in headers:
                 self._keep(answered, headers)
             status, content = 200, answered.content
         except Refusal as refusal:
@@ -109,14 +120,18 @@ class Application:
             content = dialect.refuse(status, str(refusal), refusal.fields)
             more = ((b"connection", b"close"),) if status in _UNREAD else ()
             names = [field["field"] for field in refusal.fields]
-            self._metrics.refused(dialect.kind, code_of(status), names)
+            counts.refused(dialect.kind, code_of(status), names)
+        except NotFinite as failure:
+            log.error("Request %s: %s", request_id.decode(), failure)  # noqa: TRY400 - it says it all
+            status, content = 500, dialect.refuse(500, str(failure))
+            counts.refused(dialect.kind, NOT_FINITE, ())
         except ClientGone:
-            self._metrics.refused(dialect.kind, CLIENT_GONE, ())
+            counts.refused(dialect.kind, CLIENT_GONE, ())
             return GONE
         except Exception:
             log.exception("Request %s ended in an error that nobody foresaw.", request_id)
             status, content = 500, dialect.refuse(500, _unforeseen(request_id))
-            self._metrics.refused(dialect.kind, code_of(500), ())
+            counts.refused(dialect.kind, code_of(500), ())
         return await self._send(send, status, content, request_id, *more)
 
     async def _answer(
@@ -151,7 +166,6 @@ class Application:
         self, dialect: Dialect, scope: Scope, send: Send, request_id: bytes
     ) -> int:
         message = f"{scope['path']} takes POST; GET /contract says what it predicts from."
-        self._metrics.refused(dialect.kind, code_of(405), ())
         content = dialect.refuse(405, message)
         return await self._send(send, 405, content, request_id, (b"allow", b"POST"))
 
@@ -164,7 +178,14 @@ class Application:
         await send({"type": "http.response.body", "body": content})
         return status
 
-    async def _page(self, scope: Scope, receive: Receive, send: Send, request_id: bytes) -> int:
+    async def _page(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        request_id: bytes,
+        counts: Metrics | Probes,
+    ) -> int:
         status = 0
 
         async def send_identified(message: Message) -> None:
@@ -184,7 +205,7 @@ class Application:
                 content = refused(scope["path"], 500, _unforeseen(request_id))
                 status = await self._send(send, 500, content, request_id)
         if status >= _REFUSED:
-            self._metrics.refused(kind, code_of(status), ())
+            counts.refused(kind, code_of(status), ())
         return status or GONE
 
     def _request_id(self, headers: Headers) -> bytes:

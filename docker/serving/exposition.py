@@ -61,12 +61,12 @@ class Exposition:
     def _requests(self) -> Iterator[Any]:
         m = self._metrics
         yield self._family(
-            "counter", "requests", "Requests answered, by path and status.", ("path", "status"),
-            [
-                ((kind, "other" if status == OTHER_STATUS else str(status)), n)
-                for kind, statuses in m.statuses.items()
-                for status, n in statuses.items()
-            ],
+            "counter", "requests", "Requests answered, by path and status, without probes.",
+            ("path", "status"), _by_status(m.statuses),
+        )  # fmt: skip
+        yield self._family(
+            "counter", "probe_requests", "Probes answered, by path and status.",
+            ("path", "status"), _by_status(m.probes.statuses),
         )  # fmt: skip
         yield self._family(
             "counter", "errors", "Requests refused or failed, by path and error code.",
@@ -177,3 +177,11 @@ class Exposition:
                 buckets.append(("+Inf" if bound is None else f"{bound:.12g}", below))
             family.add_metric((*self._service, *values), buckets, total if with_sum else None)
         return family
+
+
+def _by_status(counted: Mapping[str, Mapping[int, int]]) -> _Counts:
+    return [
+        ((kind, "other" if status == OTHER_STATUS else str(status)), n)
+        for kind, statuses in counted.items()
+        for status, n in statuses.items()
+    ]

@@ -24,6 +24,8 @@ INVOCATIONS, V2, OTHER_PATH = KINDS = ("invocations", "v2", "other")
 OTHER_STATUS = 0
 #: Answered with a 400 that nobody reads any more.
 CLIENT_GONE = "CLIENT_GONE"
+#: Answered with a 500: the model gave no finite number.
+NOT_FINITE = "NOT_FINITE"
 OTHER_CODE = "OTHER"
 #: Fields that the contract does not have, and problems of no single field.
 NO_COLUMN = "(other)"
@@ -73,18 +75,42 @@ class Distribution:
         self.total += float(values.sum())
 
 
+def _none_answered() -> dict[str, dict[int, int]]:
+    return {kind: dict.fromkeys((200, *CODES, OTHER_STATUS), 0) for kind in KINDS}
+
+
+def _count(statuses: dict[int, int], status: int) -> None:
+    statuses[status if status in statuses else OTHER_STATUS] += 1
+
+
+class Probes:
+    """Answers to probers, counted apart: nothing of them is in what is said of clients."""
+
+    def __init__(self) -> None:
+        self.statuses = _none_answered()
+
+    def answered(self, kind: str, status: int, _: float) -> None:
+        """As `Metrics.answered`."""
+        _count(self.statuses[kind], status)
+
+    def refused(self, kind: str, code: str, fields: Sequence[str]) -> None:
+        """Whoever probes knows what was refused, and tells it itself."""
+
+
 class Metrics:
     """The numbers of one running service. Public dicts have all their keys from the start.
 
     `nulls` counts those of every column that a request may have, `unseen` the values taken as
     missing of every category that allows it.
+    `probes` is what probers asked; in flight, in the thread and among the bytes they are as others.
     `in_thread` counts the requests handed to the one thread that answers large bodies.
     """
 
     def __init__(self, predictor: Any) -> None:
         columns = {**predictor.contract["columns"], **predictor.contract["optional"]}
-        self.statuses = {kind: dict.fromkeys((200, *CODES, OTHER_STATUS), 0) for kind in KINDS}
-        codes = (*dict.fromkeys(CODES.values()), CLIENT_GONE, OTHER_CODE)
+        self.probes = Probes()
+        self.statuses = _none_answered()
+        codes = (*dict.fromkeys(CODES.values()), NOT_FINITE, CLIENT_GONE, OTHER_CODE)
         self.errors = {kind: dict.fromkeys(codes, 0) for kind in KINDS}
         self.latency = {kind: Distribution(LATENCY_S) for kind in KINDS}
         self.in_flight = dict.fromkeys(KINDS, 0)
@@ -122,8 +148,7 @@ class Metrics:
 
     def answered(self, kind: str, status: int, seconds: float) -> None:
         """A request was answered, so many seconds after its headers were there."""
-        statuses = self.statuses[kind]
-        statuses[status if status in statuses else OTHER_STATUS] += 1
+        _count(self.statuses[kind], status)
         latency = self.latency[kind]
         latency.counts[bisect_left(LATENCY_S, seconds)] += 1
         latency.total += seconds

@@ -24,7 +24,8 @@ _REFUSALS = {
     413: "More rows or more bytes than the service takes.",
     415: "Another content type, or a compressed body.",
     422: "The body breaks the contract; every field that does is named, with what is allowed.",
-    500: "The service could not answer; its log says why, under the request's id.",
+    500: "No answer, and not the client's fault: the model gives no finite number for these rows, "
+    "or the service's log says why, under the request's id.",
 }
 
 
@@ -115,7 +116,11 @@ def _parameters(about: About) -> Schema:
             f"What the request is about, a text of at most {LONGEST_KEY} bytes: an a/b test "
             "chooses the version by it, and one row that names no key is logged under it.",
         ),
-        "Probe": header("X-Evergreen-Probe", "Any value: answered as usual, not kept in the log."),
+        "Probe": header(
+            "X-Evergreen-Probe",
+            "Any value: answered as usual, counted apart, not kept in the log. The gateway takes "
+            "it from clients.",
+        ),
         "Name": path("name", about.model),
         "Version": path("version", about.version),
     }

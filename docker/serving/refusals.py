@@ -20,7 +20,10 @@ CODES = {
 
 
 class Refusal(Exception):
-    """A request that is answered with a 4xx. `fields`: dicts of field, seen, allowed, row, rows."""
+    """A request that is answered with a 4xx, for the client to mend.
+
+    `fields`: dicts of field, seen, allowed, row, rows.
+    """
 
     def __init__(self, status: int, message: str, fields: Sequence[dict[str, Any]] = ()) -> None:
         super().__init__(message)

@@ -218,6 +218,15 @@ def test_who_is_on_the_network_of_the_services_is_no_client() -> None:
         )
 
 
+def test_a_client_cannot_pass_for_a_prober_and_who_proves_a_service_is_one() -> None:
+    text = place_config(3, EMPTY)
+    (door,) = [part for part in text.split("\n\n") if part.startswith("# rides in staging")]
+    assert "    http-request del-header X-Evergreen-Probe\n" in door
+    assert text.count("X-Evergreen-Probe") == 1, "provers come to the backend, which keeps it"
+    assert "X-Evergreen-Probe" not in base_config("172.18.0.0/16")
+    assert "X-Request-Id" not in text, "it is the client's own, and comes back"
+
+
 def test_a_slot_that_is_used_is_given_up_only_when_it_has_no_clients() -> None:
     place = only(EMPTY.beside("s-a"), "s-a").beside("s-b").beside("s-c")
     assert set(place.slots) == set(SLOTS)

@@ -167,13 +167,23 @@ def test_classes_are_counted_and_the_winner_s_probability(weather_service, n_row
     assert changes["predicted_probability_bucket le=0.6"] == sum(p <= 0.6 for p in winners)
 
 
-def test_a_probe_is_a_request_and_nothing_else(service) -> None:
+def test_what_a_prober_asks_is_counted_apart_and_as_nothing_else(service) -> None:
     row = {**service.made.rows[1], "season": 9, "temperature": None}
+    probe = {"X-Evergreen-Probe": "1"}
     with moved(service) as changes:
-        assert service.post({"inputs": row}, **{"X-Evergreen-Probe": "1"}).status_code == 200
-    assert only(changes, "requests") == {"requests_total path=invocations status=200": 1}
-    changed = only(changes, "rows", "request_rows", "input", "prediction")
-    assert not [name for name in changed if not name.startswith("prediction_log")]
+        assert service.post({"inputs": row}, **probe).status_code == 200
+        assert service.post({"inputs": {}}, **probe).status_code == 422
+        assert (
+            requests.get(f"{service.url}/invocations", headers=probe, timeout=10).status_code == 405
+        )
+        assert requests.get(f"{service.url}/v2/none", headers=probe, timeout=10).status_code == 404
+    body = {name: n for name, n in changes.items() if name.startswith("request_body")}
+    assert changes == body | {
+        f"probe_requests_total path={path} status={status}": 1
+        for path, status in (
+            ("invocations", 200), ("invocations", 422), ("invocations", 405), ("v2", 404),
+        )
+    }  # fmt: skip
 
 
 def test_a_scrape_is_a_request_for_another_path(service) -> None:

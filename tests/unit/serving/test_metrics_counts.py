@@ -1,6 +1,7 @@
 """How the service's metrics count, without a service around them."""
 
 import asyncio
+import json
 import subprocess
 import sys
 import time
@@ -35,32 +36,68 @@ class Broken(Scoring):
         raise RuntimeError
 
 
-def test_an_error_that_nobody_foresaw_is_counted_and_ends_what_was_in_flight(metrics) -> None:
-    async def broken(*_) -> None:
-        raise RuntimeError
+async def broken(*_) -> None:
+    raise RuntimeError
 
+
+def application(metrics, predictor, dialect) -> Application:
+    service = types.SimpleNamespace(
+        metrics=metrics, version="7", predictor=predictor, max_body_bytes=99, body_timeout_s=9
+    )
+    return Application(service, {"/invocations": dialect}, broken)
+
+
+def asked(app: Application, path: str, body: bytes = b"", **headers: str) -> list[dict]:
+    """What it sends to a request: a POST of a body, or a GET."""
     sent: list[dict] = []
 
     async def send(message) -> None:
         sent.append(message)
 
     async def receive() -> dict:
-        return {"type": "http.request", "body": b"{}"}
+        return {"type": "http.request", "body": body}
 
-    service = types.SimpleNamespace(
-        metrics=metrics, version="7", predictor=metrics, max_body_bytes=9, body_timeout_s=9
-    )
-    dialects = {"/invocations": Broken({"columns": {}, "optional": {}}, 9)}
-    app = Application(service, dialects, broken)
-    for path, kind, method in (("/v2/none", "v2", "GET"), ("/invocations", "invocations", "POST")):
-        headers = [(b"content-type", b"application/json")]
-        scope = {"type": "http", "path": path, "headers": headers, "method": method}
-        sent.clear()
-        asyncio.run(app(scope, receive if method == "POST" else None, send))
+    named = {"content-type": "application/json", **headers}
+    scope = {
+        "type": "http", "path": path, "method": "POST" if body else "GET",
+        "headers": [(name.replace("_", "-").encode(), v.encode()) for name, v in named.items()],
+    }  # fmt: skip
+    asyncio.run(app(scope, receive, send))
+    return sent
+
+
+def test_an_error_that_nobody_foresaw_is_counted_and_ends_what_was_in_flight(metrics) -> None:
+    app = application(metrics, metrics, Broken({"columns": {}, "optional": {}}, 9))
+    for path, kind, body in (("/v2/none", "v2", b""), ("/invocations", "invocations", b"{}")):
+        sent = asked(app, path, body)
         assert sent[0]["status"] == 500, sent
         assert metrics.statuses[kind][500] == metrics.errors[kind]["INTERNAL_ERROR"] == 1
         assert sum(metrics.latency[kind].counts) == 1
         assert metrics.in_flight[kind] == 0
+
+
+def test_a_prediction_that_is_no_number_is_a_500_of_its_own_kind_unless_a_prober_asks(
+    metrics, caplog
+) -> None:
+    contract = {"columns": {"x": {"type": "float"}}, "optional": {}}
+    predictor = types.SimpleNamespace(predict_one=lambda row: (row, {"prediction": float("nan")}))
+    app = application(metrics, predictor, Scoring(contract, 9))
+    head, answer = asked(app, "/invocations", b'{"inputs": {"x": 1.0}}')
+    assert head["status"] == 500
+    said = json.loads(answer["body"])
+    assert said["error_code"] == "INTERNAL_ERROR"
+    assert said["message"].startswith("The model gives no finite prediction for 1 of 1 rows, ")
+    assert "Traceback" not in caplog.text + said["message"]
+    assert said["message"] in caplog.text
+    counted = {code: n for code, n in metrics.errors["invocations"].items() if n}
+    assert (metrics.statuses["invocations"][500], counted) == (1, {"NOT_FINITE": 1})
+    asked(app, "/invocations", b'{"inputs": {"x": 1.0}}', x_evergreen_probe="1")
+    assert (
+        sum(metrics.statuses["invocations"].values()),
+        sum(metrics.errors["invocations"].values()),
+    ) == (1, 1)
+    assert metrics.probes.statuses["invocations"][500] == 1
+    assert sum(metrics.latency["invocations"].counts) == 1
 
 
 def test_a_log_without_room_shows_what_it_dropped_and_what_waits(

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from include.evergreen.adapters.runtime.container_config import PORT
 from include.evergreen.adapters.runtime.gateway_place import ALL, SLOTS, Place, Server
-from include.evergreen.adapters.runtime.interface import SMALL_BODY_BYTES
+from include.evergreen.adapters.runtime.interface import PROBE_HEADER, SMALL_BODY_BYTES
 
 PLACES = 16  # published ports cannot be added later, and each costs the engine a process
 PROVERS_PORT = 8000  # inside the container, as is the next
@@ -108,6 +108,8 @@ frontend {name}
     http-request return status 401 {_json("UNAUTHENTICATED", _NO_TOKEN)} \
 hdr WWW-Authenticate Bearer if locked !shows_it
     http-request del-header Authorization
+    # No client is a prober: what it asks is traffic, and is counted.
+    http-request del-header {PROBE_HEADER}
     http-request deny deny_status 413 if {{ req.body_size gt {_MAX_BODY_BYTES} }}
     default_backend {live}
 
