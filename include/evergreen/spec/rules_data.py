@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from include.evergreen.spec.model import ModelSpec
 
 RESERVED_COLUMNS = frozenset(
-    {"_file_digest", "_file_uri", "_row_number", "_ingested_at", "_batch", "_line"}
+    {"_file_digest", "_file_uri", "_row_number", "_ingested_at", "_batch", "_line", "_environment"}
 )
 NUMERIC = ("float", "integer")
 _BINARY = 2

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import importlib.util
+import io
 import logging
 import os
 import sys
@@ -17,6 +18,7 @@ from include.evergreen.spec import ModelSpec
 from include.evergreen.stages.bundle import contract_of
 from include.evergreen.stages.monitoring import collect, spool_moves
 from include.evergreen.stages.monitoring.collect import collect_requests, read_segment
+from include.evergreen.stages.monitoring.request_log import ENVIRONMENT, served_in
 from include.evergreen.stages.resources import Resources
 
 NOW = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
@@ -180,6 +182,62 @@ def test_a_crash_anywhere_loses_and_repeats_nothing(
 
 
 gather = collect._gather
+
+
+def environments(resources: Resources) -> dict[str, str | None]:
+    table = resources.lake.scan("rides", "requests").collect()
+    return dict(table.select("request_id", ENVIRONMENT).iter_rows())
+
+
+def test_a_row_carries_the_environment_of_the_spool_it_lay_in(resources: Resources, spool: Path):
+    home = spool.parent
+    earlier = collect.read_segment(put(spool, "a", rows(1)).read_bytes(), SPEC)
+    resources.lake.append_rows("rides", "requests", [earlier], transaction="before")
+    for n, folder in enumerate(("v1-production", "v1-staging", "v1"), 1):
+        (home / folder).mkdir()
+        put(home / folder, "s.parquet", rows(1, first=n))
+    (home / "v1-staging" / "v1-production").mkdir()
+    put(home / "v1-staging" / "v1-production", "s.production.parquet", rows(1, first=4))
+    assert collect_requests(resources, now=NOW) == 4
+    assert environments(resources) == {
+        "r0": None, "r1": "production", "r2": "staging", "r3": None, "r4": "staging",
+    }  # fmt: skip
+    served = {
+        name: sorted(served_in(resources, name).collect()["request_id"])
+        for name in ("production", "staging")
+    }
+    assert served == {"production": ["r1"], "staging": ["r0", "r2", "r3", "r4"]}
+    assert served_in(resources, "production", 0).collect().is_empty(), "a table without the column"
+
+
+@pytest.mark.parametrize("where", ["unsealed", "sealed"])
+def test_what_a_crash_left_keeps_its_environment_and_an_older_folder_has_none(
+    resources: Resources, spool: Path, monkeypatch: pytest.MonkeyPatch, where: str
+):
+    production = spool.parent / "v1-production"
+    production.mkdir()
+    put(production, "a.parquet", rows(1))
+
+    def crash(*arguments, **named):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        target = spool_moves if where == "unsealed" else type(resources.lake)
+        broken.setattr(target, "seal" if where == "unsealed" else "append_rows", crash)
+        with pytest.raises(KeyboardInterrupt):
+            collect_requests(resources, now=NOW)
+    (folder,) = (spool.parent / ".collecting").iterdir()
+    put(folder, f"{'0' * 64}.parquet", rows(1, first=1))  # as an earlier release named it
+    assert collect_requests(resources, now=NOW) == 2
+    assert environments(resources) == {"r0": "production", "r1": None}
+    (production / "again.parquet").write_bytes(_bytes(rows(1)))
+    assert collect_requests(resources, now=NOW) == 0, "it is known by its digest alone"
+
+
+def _bytes(frame: pl.DataFrame) -> bytes:
+    content = io.BytesIO()
+    frame.write_parquet(content)
+    return content.getvalue()
 
 
 def test_twins_collect_each_segment_once(installation: settings.Settings, spool: Path):

@@ -10,7 +10,7 @@ import pytest
 
 from include.evergreen import settings
 from include.evergreen.adapters import drift_reports
-from include.evergreen.contracts import DriftReport
+from include.evergreen.contracts import DriftReport, RunningService
 from include.evergreen.errors import DriftReportFailed, NotInLake, is_retryable
 from include.evergreen.stages.monitoring import drift_files
 from include.evergreen.stages.monitoring.monitor import EVIDENTLY_EVERY, watch_drift
@@ -195,6 +195,25 @@ def test_only_the_champions_own_requests_count(resources: Resources, quick):
     assert watch_drift(resources, now=NOW).verdict.rows_current == 0
     append(resources, watched.served_rows(120), "own", "requests")
     assert watch_drift(resources, now=NOW).verdict.rows_current == 120
+
+
+def test_requests_of_staging_count_until_there_is_a_production(resources: Resources, quick):
+    def served(environment: str | None, n: int) -> pl.DataFrame:
+        return watched.served_rows(n).with_columns(
+            pl.lit(environment, pl.String).alias("_environment")
+        )
+
+    append(resources, warmer(watched.served_rows(150)), "before there was a production", "requests")
+    append(resources, warmer(served("staging", 150)), "staging", "requests")
+    append(resources, served("production", 120), "production", "requests")
+    assert watch_drift(resources, now=NOW).verdict.rows_current == 300
+    ledger = resources.ledger
+    number = ledger.begin_deployment("rides", 1, "production", "rides-v1", NOW)
+    ledger.record_service(number, RunningService("id", "rides-v1", "process", "", "", ""), NOW)
+    ledger.finish_deployment(number, "live", "released", (), NOW)
+    report = watch_drift(resources, now=NOW + HOUR)
+    assert (report.verdict.verdict, report.verdict.rows_current) == ("no_drift", 120)
+    assert watch_drift(resources, now=NOW + 2 * HOUR) is None
 
 
 def test_few_rows_and_few_requests_are_compared_together(resources: Resources, quick):

@@ -4,6 +4,8 @@ A service closes a segment by giving it its name; what starts with a dot is stil
 Closed segments are first gathered into a folder of their own, and it is sealed by a rename: from
 then on what is in it never changes, so its name is the transaction of one lake commit. A crash at
 any point leaves either segments in the spool or a sealed folder, and the next run takes both up.
+Which environment served a segment is told by the spool it lay in, never by what is in it, and is
+part of its name from then on: `<digest>.<environment>.parquet`.
 What cannot be read as a segment is set aside as `<name>.refused`, never deleted.
 """
 
@@ -19,15 +21,18 @@ import stat
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import polars as pl
 import polars.selectors as cs
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from include.evergreen.adapters.runtime import Environment
 from include.evergreen.errors import FileRefused
 from include.evergreen.spec import Column, ModelSpec
 from include.evergreen.stages.monitoring import spool_moves
+from include.evergreen.stages.monitoring.request_log import ENVIRONMENT, environment_of
 from include.evergreen.stages.resources import Resources
 
 log = logging.getLogger(__name__)
@@ -80,7 +85,7 @@ def _seal_waiting(resources: Resources, spool: Path) -> None:
         spool_moves.begin_folder(filling)
         gathered: set[str] = set()
         for segment in waiting[start : start + MAX_SEGMENTS]:
-            _gather(resources, segment, filling, gathered)
+            _gather(resources, segment, _environment(spool, segment), filling, gathered)
         if gathered:
             spool_moves.seal(filling)
         else:
@@ -107,7 +112,25 @@ def _left_behind(unsealed: list[Path]) -> list[Path]:
     return [segment for folder in unsealed for segment in sorted(folder.glob("*.parquet"))]
 
 
-def _gather(resources: Resources, segment: Path, filling: Path, gathered: set[str]) -> None:
+def _environment(spool: Path, segment: Path) -> str:
+    """Which environment served a segment: its spool's, or, once gathered, its name's; '' of none.
+
+    The topmost folder alone tells: a service can make folders in its own spool, of any name.
+    """
+    topmost = segment.relative_to(spool).parts[0]
+    if topmost in {_COLLECTING, segment.name}:  # the latter was set aside, and put back by hand
+        return _gathered_from(segment)
+    return environment_of(topmost) or ""
+
+
+def _gathered_from(segment: Path) -> str:
+    told = segment.stem.partition(".")[2]
+    return told if told in get_args(Environment) else ""
+
+
+def _gather(
+    resources: Resources, segment: Path, environment: str, filling: Path, gathered: set[str]
+) -> None:
     """Move one segment into `filling`, unless it is known, refused, or taken by somebody else."""
     try:
         content = _read(segment)
@@ -116,7 +139,8 @@ def _gather(resources: Resources, segment: Path, filling: Path, gathered: set[st
             spool_moves.forget_segment(segment)
             return
         read_segment(content, resources.spec)
-        spool_moves.take_segment(segment, filling / f"{digest}.parquet")
+        name = f"{digest}.{environment}" if environment else digest
+        spool_moves.take_segment(segment, filling / f"{name}.parquet")
         gathered.add(digest)
     except FileNotFoundError:
         log.info("Segment %s was taken by another run.", segment.name)
@@ -152,7 +176,9 @@ def _move_to_lake(resources: Resources, folder: Path, now: dt.datetime) -> int:
         for segment in segments:
             try:
                 with _unless_set_aside(folder):
-                    yield read_segment(segment.read_bytes(), resources.spec)
+                    served = read_segment(segment.read_bytes(), resources.spec)
+                    where = pl.lit(_gathered_from(segment) or None, pl.String)
+                    yield served.with_columns(where.alias(ENVIRONMENT))
             except FileRefused as refusal:  # the contract was changed since it was gathered
                 spool_moves.set_aside(segment, folder.parent.parent, refusal)
 
@@ -163,7 +189,7 @@ def _move_to_lake(resources: Resources, folder: Path, now: dt.datetime) -> int:
         counts: dict[str, int] = {}
         for segment in segments:
             with _unless_set_aside(folder):
-                counts[segment.stem] = pq.read_metadata(segment).num_rows
+                counts[segment.stem.partition(".")[0]] = pq.read_metadata(segment).num_rows
     except FileNotFoundError:
         log.info("%s was collected by another run.", folder.name)
         return 0

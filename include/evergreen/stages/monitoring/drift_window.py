@@ -1,7 +1,8 @@
 """Which rows are compared: the champion's training rows with what came in since, at fixed versions.
 
 The reference is the frozen part `fitting` of the training that made the champion. What came in
-since are ingested rows newer than any it has seen, and the requests this very version served.
+since are ingested rows newer than any it has seen, and the requests this very version served: in
+production, or in staging as long as there is no production.
 Each of the two that has `min_rows` rows is compared by itself, so that a thousand good rows
 never hide a hundred bad requests; where one is too small, both are compared as one. With
 `monitoring.window_days` only the newest days of each are compared.
@@ -15,8 +16,11 @@ from typing import Any
 
 import polars as pl
 
+from include.evergreen.adapters.runtime import Environment
 from include.evergreen.contracts import Snapshot
+from include.evergreen.stages.deploy.services import PRODUCTION, STAGING
 from include.evergreen.stages.monitoring.drift_statistics import ColumnPlan
+from include.evergreen.stages.monitoring.request_log import served_in
 from include.evergreen.stages.resources import Resources
 
 ROWS, REQUESTS = "ingested rows", "served requests"
@@ -28,9 +32,13 @@ _SERVICE = frozenset({"request_id", "time", "version", "prediction"})
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a look is based on: the champion and the version of each table. Same: same verdict."""
+    """What a look is based on: the champion, where it answers, and the version of each table.
+
+    Same: same verdict.
+    """
 
     champion: int
+    environment: Environment
     rows: int | None
     requests: int | None
     labels: int | None
@@ -54,11 +62,12 @@ class Window:
 
 
 def evidence_now(resources: Resources, champion: int) -> Evidence:
-    """The newest versions of what a look reads."""
+    """The newest versions of what a look reads; requests of production, where there is one."""
     lake, model = resources.lake, resources.model
     late = resources.spec.data.labels is not None
     return Evidence(
         champion=champion,
+        environment=PRODUCTION if resources.ledger.deployment(model, PRODUCTION) else STAGING,
         rows=lake.version(model, "rows"),
         requests=lake.version(model, "requests"),
         labels=lake.version(model, "labels") if late else None,
@@ -139,7 +148,7 @@ def _with_labels(resources: Resources, rows: pl.LazyFrame, key: str, version: in
 def _served_by(resources: Resources, evidence: Evidence, plans: list[ColumnPlan]) -> pl.DataFrame:
     if evidence.requests is None:
         return _none()
-    requests = resources.lake.scan(resources.model, "requests", evidence.requests)
+    requests = served_in(resources, evidence.environment, evidence.requests)
     served = requests.filter(pl.col("version") == evidence.champion).sort("time", "request_id")
     served = served.with_columns(pl.col("time").alias(AGE))
     return _only(served, [plan for plan in plans if plan.name not in _SERVICE])
