@@ -1,8 +1,10 @@
 """The keys of clients are divided for good, until the labels of their rows say who was right.
 
-An answer is in the prediction log, by version and key; its label comes late, by the same key. Of a
-key that was asked more than once the last answer of each version counts. A loss is told for each
-row: of the spec's metric where it is a mean over rows, else the squared error, or 0 and 1.
+An answer is in production's prediction log, by version and key; its label comes late, by the same
+key. A label that was there before the answer is of something else: where the key is a customer, of
+what they did last month, and both versions may have been trained on it. Of a key that was asked
+more than once the last answer of each version before its label counts. A loss is told for each row:
+of the spec's metric where it is a mean over rows, else the squared error, or 0 and 1.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from typing import Any
 import polars as pl
 
 from include.evergreen.contracts import Deployment, Proposal, Verification
-from include.evergreen.errors import NotInLake
+from include.evergreen.errors import EvergreenError, NotInLake
 from include.evergreen.policy.rollout.ab import AbRules, AbVerdict, Losses, decide_ab
 from include.evergreen.policy.rollout.evidence import surely_fails_more
 from include.evergreen.spec import ModelSpec
@@ -25,6 +27,7 @@ from include.evergreen.stages.deploy.build import recorded_candidate
 from include.evergreen.stages.deploy.deployment_lease import under_deployment_lease
 from include.evergreen.stages.deploy.services import PRODUCTION
 from include.evergreen.stages.monitoring.collect import collect_requests
+from include.evergreen.stages.monitoring.request_log import served_in
 from include.evergreen.stages.release import rollout
 from include.evergreen.stages.release.beside import Look, observed, seconds_since
 from include.evergreen.stages.release.counters import Counters
@@ -50,7 +53,7 @@ def split_keys(
 
     Raises:
         ReleaseAborted: the new version is not surely better, or fails.
-        Unavailable: see `send_everything` and `abort`; or MLflow is away at the very end.
+        Unavailable: see `send_everything` and `abort`; or MLflow is away when it has won.
     """
     stand = stand_of(resources, proposal.version)
     if stand is None:
@@ -64,6 +67,8 @@ def split_keys(
 class _AbTest(Look):
     def decide(self, old: Counters, new: Counters, now: dt.datetime) -> Deployment | None:
         deployment = self.resources.spec.deployment
+        if self.resources.spec.data.key is None:
+            self.abort("data.key is in the spec no longer: without it no answer finds its label")
         increase = deployment.canary.max_error_increase
         champion, challenger = observed(old), observed(new)
         if surely_fails_more(champion, challenger, increase):
@@ -84,10 +89,13 @@ class _AbTest(Look):
             self.stand = replace(self.stand, read=read)
             rollout.renew(self.resources, self.proposal, self.stand, now=now)
             return None
-        self._report(losses, verdict)
         evidence = _finite(vars(verdict))
         if verdict.word == "champion":
-            self.abort(f"a/b test: {verdict.reason}", evidence)
+            try:
+                self.abort(f"a/b test: {verdict.reason}", evidence)
+            finally:  # clients are safe first, whether MLflow answers or not
+                self._report_if_possible(losses, verdict)
+        self._report(losses, verdict)
         return self.next_step(f"a/b test: {verdict.reason}", now=now, evidence=evidence)
 
     def _losses(self) -> tuple[Losses, Losses]:
@@ -99,6 +107,13 @@ class _AbTest(Look):
             frame.filter(pl.col("version") == version)["loss"].to_list() for version in versions
         ]
         return Losses.of(found[0]), Losses.of(found[1])
+
+    def _report_if_possible(self, losses: tuple[Losses, Losses], verdict: AbVerdict) -> None:
+        """What decided is in the journal, too."""
+        try:
+            self._report(losses, verdict)
+        except EvergreenError as error:
+            log.warning("There is no %s of v%d: %s", REPORT, self.proposal.version, error)
 
     def _report(self, losses: tuple[Losses, Losses], verdict: AbVerdict) -> None:
         """The report is in the run of the version: the same again is harmless."""
@@ -135,39 +150,59 @@ def report(proposal: Proposal, losses: tuple[Losses, Losses], verdict: AbVerdict
 def labelled_answers(
     resources: Resources, versions: tuple[int, int], began: dt.datetime
 ) -> pl.DataFrame:
-    """One row for each version and key that was answered since then and whose label is known.
+    """One row for each version and key that production answered since then, and labelled later.
 
     Columns `version` and `loss`; none where nothing was logged or labelled yet.
     """
     spec, key = resources.spec, str(resources.spec.data.key)
     try:
-        served = resources.lake.scan(resources.model, "requests")
-        labels = _labels(resources, key)
-    except NotInLake:
+        served = _having(served_in(resources, PRODUCTION), key)
+        labels = _labels(resources, key, began)
+    except NotInLake as nothing:
+        log.info("No answer has a label: %s", nothing)
         return pl.DataFrame(schema={"version": pl.Int64, "loss": pl.Float64})
     served = served.filter(pl.col("version").is_in(list(versions)), pl.col("time") >= began)
     answers = (
         served.with_columns(pl.col(key).cast(pl.String).alias("_key"))
         .filter(pl.col("_key").is_not_null())
+        .join(labels, on="_key", how="inner")
+        .filter(pl.col("_labelled_at") >= pl.col("time"))
         .sort("time", "request_id")
         .unique(subset=["version", "_key"], keep="last", maintain_order=True)
-        .join(labels, on="_key", how="inner")
         .collect()
     )
     return answers.select("version", loss_of(spec, answers.columns).alias("loss"))
 
 
-def _labels(resources: Resources, key: str) -> pl.LazyFrame:
-    """Keys and labels: those that came late, else those that came with their rows."""
+def _labels(resources: Resources, key: str, began: dt.datetime) -> pl.LazyFrame:
+    """Keys and labels that came since then, late or with their rows: the last of each key."""
     data, lake, model = resources.spec.data, resources.lake, resources.model
     if data.labels is not None:
-        key, rows = data.labels.key, lake.latest_labels(model, data.labels.key)
+        key, rows = data.labels.key, lake.scan(model, "labels")
     else:
-        rows = lake.scan(model, "rows").sort("_batch", "_row_number")
-        rows = rows.unique(subset=[key], keep="last", maintain_order=True)
-    return rows.select(
-        pl.col(key).cast(pl.String).alias("_key"), pl.col(data.target).alias("_label")
-    ).filter(pl.col("_label").is_not_null())
+        rows = lake.scan(model, "rows")
+    rows = _having(rows, key, data.target).sort("_batch", "_row_number")
+    return (
+        rows.unique(subset=[key], keep="last", maintain_order=True)
+        .select(
+            pl.col(key).cast(pl.String).alias("_key"),
+            pl.col(data.target).alias("_label"),
+            pl.col("_ingested_at").alias("_labelled_at"),
+        )
+        .filter(pl.col("_label").is_not_null(), pl.col("_labelled_at") >= began)
+    )
+
+
+def _having(rows: pl.LazyFrame, *columns: str) -> pl.LazyFrame:
+    """The rows, if they have these columns.
+
+    Raises:
+        NotInLake: they have not: the spec names a column since now, and nothing came with it yet.
+    """
+    absent = sorted(set(columns) - set(rows.collect_schema().names()))
+    if absent:
+        raise NotInLake(f"Nothing came with {', '.join(absent)} yet.")
+    return rows
 
 
 def loss_of(spec: ModelSpec, columns: list[str]) -> pl.Expr:

@@ -150,8 +150,8 @@ class Look:
 
 
 def observed(seen: Counters) -> Observed:
-    """Answers of 5xx and of 4xx are failures: what clients get wrong, both refuse alike."""
-    return Observed(seen.requests, seen.failures + seen.refusals, seen.p99_ms)
+    """Answers of 5xx are failures. A refusal (4xx) says as much of its client as of the version."""
+    return Observed(seen.requests, seen.failures, seen.p99_ms)
 
 
 def seconds_since(then: str, now: dt.datetime) -> float:

@@ -4,8 +4,9 @@ What both counted since the step began is compared: requests and their statuses,
 predictions, whose histogram is there at once, is of this very step, and has no prober's rows; the
 prediction log would be exact, but comes a quarter of an hour later.
 
-A request that the new version refuses (4xx) is a failure here: an answer that is no number is
-refused too, and what clients get wrong they get wrong with both versions alike.
+A request that the new version refuses (4xx) is a failure here, as one that it fails at (5xx): its
+contract may be another. What clients get wrong they get wrong with both versions alike, for each
+request is given to one of them by chance.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ import logging
 
 from include.evergreen.contracts import Deployment, Proposal, Verification
 from include.evergreen.policy.rollout.canary import CanaryRules, Elapsed, decide_step
+from include.evergreen.policy.rollout.evidence import Observed
 from include.evergreen.policy.rollout.shift import binned_shift, label_shift
 from include.evergreen.stages.clock import Clock, utc_now
 from include.evergreen.stages.deploy.deployment_lease import under_deployment_lease
 from include.evergreen.stages.deploy.services import PRODUCTION
 from include.evergreen.stages.release import rollout
-from include.evergreen.stages.release.beside import Look, observed, seconds_since
+from include.evergreen.stages.release.beside import Look, seconds_since
 from include.evergreen.stages.release.counters import Counters
 from include.evergreen.stages.release.stand import Stand, stand_of
 from include.evergreen.stages.resources import Resources
@@ -53,8 +55,8 @@ class _Canary(Look):
     def decide(self, old: Counters, new: Counters, now: dt.datetime) -> Deployment | None:
         stand, rules = self.stand, self.resources.spec.deployment.canary
         verdict = decide_step(
-            observed(old),
-            observed(new),
+            _observed(old),
+            _observed(new),
             _shift(old, new),
             CanaryRules(
                 rules.min_requests,
@@ -81,6 +83,10 @@ class _Canary(Look):
         share = f"{stand.shares[following]:.3g}" if following < len(stand.shares) else "all"
         why = f"canary: {share} of the requests after {told}: {verdict.reason}"
         return self.next_step(why, now=now, evidence=evidence)
+
+
+def _observed(seen: Counters) -> Observed:
+    return Observed(seen.requests, seen.failures + seen.refusals, seen.p99_ms)
 
 
 def _shift(old: Counters, new: Counters) -> float:

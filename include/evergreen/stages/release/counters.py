@@ -27,7 +27,8 @@ _SERVER_ERROR, _REFUSED = "5", "4"
 class Counters(Fact):
     """What a service has answered since it started, as it counts itself.
 
-    `refusals` are answers of 4xx: the client's fault, or a prediction that is no number.
+    `failures` are answers of 5xx, a prediction that is no number among them; `refusals` those of
+    4xx: what the client got wrong by the contract of this version.
     `latencies` says how many were answered within each bound, in seconds, as Prometheus has it:
     cumulative, and the last bound is `+Inf`. So are `predictions`, of a regression; `labels` are
     rows by the class predicted. Neither has what a prober asked.

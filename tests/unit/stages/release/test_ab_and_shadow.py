@@ -13,7 +13,7 @@ import pytest
 
 from include.evergreen.adapters.registry import Registry
 from include.evergreen.contracts import Proposal
-from include.evergreen.errors import ReleaseAborted
+from include.evergreen.errors import ReleaseAborted, Unavailable
 from include.evergreen.spec import ModelSpec
 from include.evergreen.stages.deploy import services, settle
 from include.evergreen.stages.release import ab, on_card, rollout
@@ -55,7 +55,9 @@ KNOBS: dict[str, dict[str, Any]] = {
 }
 
 
-def log_requests(production: Production, version: int, predictions: list[float]) -> None:
+def log_requests(
+    production: Production, version: int, predictions: list[float], environment: str = "production"
+) -> None:
     """So many requests of one row, each with a key of its own, as `collect` leaves them."""
     lake, at = production.house.resources.lake, production.clock()
     known = lake.version("rides", "requests")
@@ -71,6 +73,7 @@ def log_requests(production: Production, version: int, predictions: list[float])
             "request_id": [f"r{n}" for n in keys],
             "time": at,
             "version": version,
+            "_environment": environment,
         },
         schema_overrides={
             "at": pl.Datetime("us", "UTC"), "time": pl.Datetime("us", "UTC"), "version": pl.Int64,
@@ -82,10 +85,18 @@ def log_requests(production: Production, version: int, predictions: list[float])
 def label_all(production: Production, truth: float) -> None:
     lake = production.house.resources.lake
     keys = [int(key) for key in lake.scan("rides", "requests").collect()["ride"]]
+    label(production, keys, truth)
+
+
+def label(production: Production, keys: list[int], truth: float) -> None:
+    """Labels as `ingest` leaves them: now."""
+    now = production.clock()
     frame = pl.DataFrame(
-        {"ride": keys, "count": [truth] * len(keys), "_batch": 1, "_row_number": range(len(keys))}
+        {"ride": keys, "count": truth, "_row_number": range(len(keys)), "_ingested_at": now},
+        schema_overrides={"_ingested_at": pl.Datetime("us", "UTC")},
     )
-    lake.append_rows("rides", "rows", [frame], transaction="labels")
+    lake = production.house.resources.lake
+    lake.append_rows("rides", "rows", [frame], transaction=f"labels {now}")
 
 
 @pytest.mark.parametrize("production", ["ab"], indirect=True)
@@ -119,6 +130,105 @@ def test_an_ab_test_ends_by_labels_with_a_report(
         d for d in (json.loads(link.document) for link in links) if "a/b test: the" in d["why"]
     ]
     assert told["evidence"]["low"] == pytest.approx(written["ab_low"])
+
+
+def losses_of(production: Production, began: dt.datetime) -> list[tuple[int, float]]:
+    found = ab.labelled_answers(production.house.resources, (1, 2), began)
+    return sorted(found.iter_rows())
+
+
+@pytest.mark.parametrize("production", ["ab"], indirect=True)
+def test_only_labels_that_came_after_the_answer_tell_who_was_right(production: Production) -> None:
+    label(production, [0, 1, 2, 3], 100.0)  # of last month: the versions were trained on it
+    production.pass_s(1)
+    began = production.clock()
+    label(production, [1], 100.0)  # of before the request
+    production.pass_s(1)
+    log_requests(production, 1, [12.0, 12.0, 12.0])
+    assert losses_of(production, began) == []
+    production.pass_s(1)
+    label(production, [2], 10.0)
+    assert losses_of(production, began) == [(1, 4.0)]
+    production.pass_s(1)
+    again = production.house.resources.lake.scan("rides", "requests").collect()
+    later = pl.col("time") + dt.timedelta(seconds=5)
+    production.house.resources.lake.append_rows(
+        "rides", "requests", [again.with_columns(later, prediction=99.0)], transaction="again"
+    )
+    assert losses_of(production, began) == [(1, 4.0)], "what was asked since has no label yet"
+
+
+@pytest.mark.parametrize("production", ["ab"], indirect=True)
+def test_what_is_asked_in_staging_decides_nothing(production: Production) -> None:
+    began = production.clock()
+    log_requests(production, 1, [11.0])
+    log_requests(production, 2, [10.0] * 40, "staging")
+    label_all(production, 10.0)
+    assert losses_of(production, began) == [(1, 1.0)]
+
+
+@pytest.mark.parametrize("production", ["ab"], indirect=True)
+def test_a_lost_ab_test_ends_while_mlflow_is_away(
+    production: Production, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def away(*_: object) -> None:
+        raise Unavailable("MLflow does not answer.")
+
+    monkeypatch.setattr(Registry, "log_text", away)
+    proposal = production.new(2, 1)
+    production.look(proposal)
+    log_requests(production, 1, [11 + n % 3 / 10 for n in range(40)])
+    log_requests(production, 2, [14 + n % 3 / 10 for n in range(40)])
+    label_all(production, 10.0)
+    with pytest.raises(ReleaseAborted, match="a/b test: the old version loses less"):
+        production.look(proposal)
+    assert production.runtime.shares == {name(1): 1.0}
+    assert production.events(2)[-1] == "aborted:v2:0"
+    assert "There is no release/ab.md of v2: MLflow does not answer." in caplog.text
+
+
+@pytest.mark.parametrize("production", ["ab"], indirect=True)
+def test_an_ab_test_whose_key_is_taken_out_of_the_spec_ends(production: Production) -> None:
+    proposal = production.new(2, 1)
+    production.look(proposal)
+    production.look(proposal)
+    log_requests(production, 1, [1.0])
+    label_all(production, 1.0)
+    old = production.house.resources
+    document = old.spec.model_dump(mode="json", exclude_unset=True)
+    document["deployment"]["strategy"] = "canary"
+    del document["data"]["key"]
+    keyless = Resources(ModelSpec.model_validate(document), old.settings, owner=old.owner)
+    production.house = House(keyless, production.house.folder)
+    with pytest.raises(ReleaseAborted, match=r"data\.key is in the spec no longer"):
+        production.look(proposal)
+    assert production.runtime.shares == {name(1): 1.0}
+
+
+@pytest.mark.parametrize("production", ["ab"], indirect=True)
+def test_a_key_that_the_log_does_not_have_yet_labels_nothing(production: Production) -> None:
+    began = production.clock()
+    log_requests(production, 1, [1.0])
+    label_all(production, 1.0)
+    old = production.house.resources
+    document = old.spec.model_dump(mode="json", exclude_unset=True)
+    document["data"]["columns"]["customer"] = {"type": "integer"}
+    document["data"]["key"] = "customer"
+    other = Resources(ModelSpec.model_validate(document), old.settings, owner=old.owner)
+    assert ab.labelled_answers(other, (1, 2), began).is_empty()
+
+
+@pytest.mark.parametrize("production", ["ab"], indirect=True)
+def test_what_clients_get_wrong_ends_no_ab_test(production: Production) -> None:
+    proposal = production.new(2, 1)
+    production.look(proposal)
+    production.serve(1)
+    production.serve(2, 40, refusals=400)  # one client, whose key is on this side
+    assert production.look(proposal) is None
+    production.serve(1, refusals=400)
+    production.serve(2, 40, failures=20)
+    with pytest.raises(ReleaseAborted, match="20 of 500 failed"):
+        production.look(proposal)
 
 
 @pytest.mark.parametrize("production", ["ab"], indirect=True)
