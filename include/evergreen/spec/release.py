@@ -56,7 +56,9 @@ class Canary(Section):
 class Shadow(Section):
     """Logged requests are asked of the new version, which answers nobody."""
 
-    min_requests: int = Field(default=200, ge=1)
+    min_requests: int = Field(
+        default=200, ge=1, description="That the champion was asked since it began; fewer: not yet."
+    )
     deadline_s: float = Field(default=86_400.0, gt=0, le=30 * 86_400)
     max_difference: float = Field(
         default=0.5,
@@ -65,7 +67,8 @@ class Shadow(Section):
         "of the champion's (regression), or the share of other labels (classes).",
     )
     max_error_share: Share = Field(
-        default=0.0, description="Share of the replayed requests that may fail."
+        default=0.01,
+        description="Share of the replayed requests that may fail. With 0 a single one ends it.",
     )
 
 

@@ -18,7 +18,7 @@ from include.evergreen.stages.deploy.services import PRODUCTION
 from include.evergreen.stages.resources import Resources
 
 _PAUSE_S = 0.04
-#: One request in so many counts as traffic, and goes into the lake.
+#: One request in so many counts as traffic, and goes into the lake; behind a gateway each does.
 _TRAFFIC = 5
 
 

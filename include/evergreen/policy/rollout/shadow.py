@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
+from include.evergreen.contracts import Fact
 from include.evergreen.policy.rollout.evidence import Observed, Verdict, is_number, surely_above
 
 Word = Literal["pass", "fail", "not_yet"]
@@ -19,6 +21,61 @@ class ShadowRules:
     max_difference: float
     max_error_share: float
     deadline_s: float
+
+
+@dataclass(frozen=True)
+class Replayed(Fact):
+    """What was asked again until now, look after look.
+
+    Args:
+        requests: asked of the new version.
+        failures: those that had no good answer.
+        rows: the answers of all others.
+        apart: over these rows the sum of |difference| (regression), or how many labels differ.
+        mean: of the champion's answers (regression).
+        squares: their squared deviations from it, summed.
+        until: when the champion answered the last of the requests; '' of none.
+    """
+
+    requests: int = 0
+    failures: int = 0
+    rows: int = 0
+    apart: float = 0.0
+    mean: float = 0.0
+    squares: float = 0.0
+    until: str = ""
+
+    def failed(self, until: str) -> Replayed:
+        """One request more, without a good answer."""
+        return replace(self, requests=self.requests + 1, failures=self.failures + 1, until=until)
+
+    def answered(self, until: str, champion: Sequence[Any], challenger: Sequence[Any]) -> Replayed:
+        """One request more and what both said, row by row: finite numbers, or labels."""
+        rows, apart, mean, squares = self.rows, self.apart, self.mean, self.squares
+        for old, new in zip(champion, challenger, strict=True):
+            rows += 1
+            if not isinstance(old, float):
+                apart += str(old) != str(new)
+                continue
+            apart += abs(old - new)
+            away = old - mean
+            mean += away / rows
+            squares += away * (old - mean)
+        return Replayed(self.requests + 1, self.failures, rows, apart, mean, squares, until)
+
+    def pairs(self, *, regression: bool) -> Pairs:
+        """In the terms of the decision."""
+        return Pairs(Observed(self.requests, self.failures), self._difference(regression))
+
+    def _difference(self, regression: bool) -> float | None:
+        if not self.rows:
+            return None
+        if not regression:
+            return self.apart / self.rows
+        deviation = math.sqrt(self.squares / self.rows)
+        if deviation == 0:
+            return 0.0 if self.apart == 0 else math.inf
+        return self.apart / self.rows / deviation
 
 
 @dataclass(frozen=True)
@@ -76,7 +133,10 @@ def decide_shadow(pairs: Pairs, rules: ShadowRules, *, elapsed_s: float) -> Verd
 def _wanting(pairs: Pairs, rules: ShadowRules) -> Iterator[str]:
     replayed = pairs.replayed
     if pairs.compared < rules.min_requests:
-        yield f"{pairs.compared:,} requests were compared, {rules.min_requests:,} are needed"
+        yield (
+            f"{pairs.compared:,} requests were logged and compared since it began, "
+            f"{rules.min_requests:,} are needed"
+        )
     if replayed.failures > rules.max_error_share * replayed.requests:
         yield (
             f"of the replayed requests {replayed.failed}, {rules.max_error_share:g} may, though "

@@ -6,10 +6,11 @@ no champion. How far its strategy has come is in the newest decision `shifting`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from include.evergreen.contracts import Fact, Proposal, Verification
 from include.evergreen.policy.releasing import OVER
+from include.evergreen.policy.rollout.shadow import Replayed
 from include.evergreen.spec.release import Strategy
 from include.evergreen.stages.release.counters import Counters
 from include.evergreen.stages.release.words import PROPOSAL, VERSION, why_of, words
@@ -34,8 +35,9 @@ class Stand(Fact):
     `began` is when its first step was decided. `step` counts from 0; `shares` has one for each,
     and a step that is none of them means that every request is next. What was counted before the
     step, and when it began (`since`), is known once requests are divided: None and '' before.
-    `read` says up to where the lake was read, so that nothing is read twice. `ends` is why it ended
-    with no, which is not carried out yet; '' while it may still go on.
+    `read` says up to where the lake was read, so that nothing is read twice; `replayed` what a
+    shadow has compared of it. `ends` is why it ended with no, which is not carried out yet; ''
+    while it may still go on.
     """
 
     strategy: Strategy
@@ -47,6 +49,7 @@ class Stand(Fact):
     champion: Side | None = None
     challenger: Side | None = None
     read: str = ""
+    replayed: Replayed = field(default_factory=Replayed)
     ends: str = ""
 
     @property

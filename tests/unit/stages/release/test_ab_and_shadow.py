@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import polars as pl
@@ -16,7 +16,7 @@ from include.evergreen.contracts import Proposal
 from include.evergreen.errors import ReleaseAborted, Unavailable
 from include.evergreen.spec import ModelSpec
 from include.evergreen.stages.deploy import services, settle
-from include.evergreen.stages.release import ab, on_card, rollout
+from include.evergreen.stages.release import ab, on_card, rollout, shadow
 from include.evergreen.stages.resources import Resources
 from tests.containers.conftest import House
 from tests.unit.stages.release.conftest import spec
@@ -56,9 +56,16 @@ KNOBS: dict[str, dict[str, Any]] = {
 
 
 def log_requests(
-    production: Production, version: int, predictions: list[float], environment: str = "production"
+    production: Production,
+    version: int,
+    predictions: list[float],
+    environment: str = "production",
+    request_id: str = "",
 ) -> None:
-    """So many requests of one row, each with a key of its own, as `collect` leaves them."""
+    """So many requests of one row, each with a key of its own, as `collect` leaves them.
+
+    With an id they are one request of as many rows.
+    """
     lake, at = production.house.resources.lake, production.clock()
     known = lake.version("rides", "requests")
     first = 0 if known is None else lake.scan("rides", "requests").collect().height
@@ -70,7 +77,7 @@ def log_requests(
             "at": at,
             "ride": [str(n) for n in keys],
             "prediction": predictions,
-            "request_id": [f"r{n}" for n in keys],
+            "request_id": [request_id or f"r{n}" for n in keys],
             "time": at,
             "version": version,
             "_environment": environment,
@@ -256,28 +263,100 @@ def test_an_ab_test_without_labels_is_over_at_its_deadline_and_one_that_fails_at
     [
         ([5.1, 6.1, 7.1, 8.1, 9.1], ""),
         ([9.0, 9.0, 9.0, 19.0, 19.0], "the answers to 5 requests differ by"),
-        ([None] * 5, "of the replayed requests 5 of 5 failed"),
+        ([None] * 5, "of the replayed requests 2 of 2 failed"),
     ],
     ids=["as the champion", "otherwise", "not at all"],
 )
 def test_a_shadow_is_asked_what_the_champion_was_asked(
     production: Production, answers: list[float | None], why: str
 ) -> None:
+    log_requests(production, 1, [99.0] * 9)
     proposal = production.new(2, 1)
-    assert production.look(proposal) is None, "nothing was logged: not yet"
-    log_requests(production, 1, [5.0, 6.0, 7.0])
+    assert production.look(proposal) is None, "nothing was logged since it began: not yet"
+    log_requests(production, 1, [99.0] * 9, "staging")
+    assert production.look(proposal) is None, "and nothing in production"
+    will_answer(production, answers[:1])
+    log_requests(production, 1, [5.0])
     assert production.look(proposal) is None, "too little was logged"
-    log_requests(production, 1, [8.0, 9.0])
-    production.runtime.of(2).answers = [
-        (200, json.dumps({"predictions": [a]}).encode()) if a else (500, b"{}") for a in answers
-    ]
+    assert production.runtime.of(2).answers == []
+    log_requests(production, 1, [6.0, 7.0, 8.0, 9.0])
+    will_answer(production, answers[1:])
     if not why:
         assert production.look(proposal).version == 2
         assert production.shares() == [name(2)], "nobody was sent to it before"
         return
+    served = production.runtime.of(2)
     with pytest.raises(ReleaseAborted, match=why):
         production.look(proposal)
     assert production.runtime.shares == {name(1): 1.0}
+    assert len(served.answers) == (3 if answers[0] is None else 0), "no more once it is sure"
+
+
+def will_answer(production: Production, answers: Sequence[float | list[float] | None]) -> None:
+    """What v2 answers to the next requests: a row, several, or nothing good."""
+    rows = [a if isinstance(a, list) or a is None else [a] for a in answers]
+    production.runtime.of(2).answers = [
+        (500, b"{}") if a is None else (200, json.dumps({"predictions": a}).encode()) for a in rows
+    ]
+
+
+@pytest.mark.parametrize("production", ["shadow"], indirect=True)
+def test_requests_of_one_id_are_many_and_those_of_many_rows_are_enough_in_several_looks(
+    production: Production, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shadow, "_MAX_ROWS", 6)
+    proposal = production.new(2, 1)
+    production.look(proposal)
+    for n in range(5):
+        log_requests(production, 1, [n + 1.0, n + 2.0, n + 3.0, n + 4.0], request_id="theirs")
+    for n in (0, 2):
+        will_answer(production, [[m + 1.0, m + 2.0, m + 3.0, m + 4.1] for m in (n, n + 1)])
+        assert production.look(proposal) is None, "two requests have more rows than a look takes"
+        assert production.runtime.of(2).answers == []
+    will_answer(production, [[5.0, 6.0, 7.0, 8.1]])
+    assert production.look(proposal).version == 2
+    (told,) = [w for w in reasons(production) if "answers to 5 requests" in w]
+    assert "differ by 0.0139 on average" in told, "over all looks: 0.1 of a row in four, of 1.8"
+
+
+def reasons(production: Production) -> list[str]:
+    links = production.house.resources.ledger.journal("rides")
+    return [json.loads(link.document)["why"] for link in links]
+
+
+@pytest.mark.parametrize("production", ["shadow"], indirect=True)
+def test_a_look_at_a_shadow_that_is_slow_is_short_and_one_lost_probe_ends_nothing(
+    production: Production, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shadow, "LOOK_S", 0.0)
+    proposal = production.new(2, 1)
+    production.look(proposal)
+    for n in (5.0, 6.0, 7.0):
+        log_requests(production, 1, [n])
+    for left in (2, 1, 0):
+        will_answer(production, [5.0 if left else None] * 3)
+        assert production.look(proposal) is None
+        assert len(production.runtime.of(2).answers) == 2, "one request in this look"
+    assert production.look(proposal) is None
+    stand = rollout.stand_of(production.house.resources, 2)
+    assert stand is not None
+    assert (stand.replayed.requests, stand.replayed.failures) == (3, 1)
+
+
+@pytest.mark.parametrize("production", ["shadow"], indirect=True)
+def test_nobody_is_to_blame_while_the_gateway_is_started_anew(
+    production: Production, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proposal = production.new(2, 1)
+    production.look(proposal)
+    log_requests(production, 1, [5.0, 6.0, 7.0])
+    ways = iter(("one", "another"))
+    monkeypatch.setattr(production.runtime, "way_to", lambda _: next(ways))
+    will_answer(production, [None] * 3)
+    assert production.look(proposal) is None
+    stand = rollout.stand_of(production.house.resources, 2)
+    assert stand is not None
+    assert stand.replayed.requests == 0
 
 
 @pytest.mark.parametrize("production", ["shadow"], indirect=True)
