@@ -6,11 +6,30 @@ approves nothing, and is nobody's word.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from include.evergreen.contracts import Actor, Answer
 
 Outcome = Literal["approved", "rejected", "expired", "superseded"]
+
+
+def why_not_counted(answer: Answer, users: Sequence[str]) -> str:
+    """Why an answer is nobody's who may give it; empty where it counts.
+
+    Airflow refuses such an answer itself, but not where it lets everybody answer anything, nor
+    where the list was shortened while the question stood.
+
+    Args:
+        answer: what came back.
+        users: the ids of those who may answer; empty: everybody may.
+    """
+    if not answer.person or not users or answer.person_id in users:
+        return ""
+    return (
+        f"{answer.person} (user id '{answer.person_id}') answered, and is none of "
+        f"deployment.approval_rules.users ({', '.join(users)})"
+    )
 
 
 def outcome(answer: Answer, newer: int | None) -> Outcome:

@@ -49,3 +49,24 @@ def test_what_the_clock_did_is_never_told_as_a_person_s(
 ) -> None:
     assert approving.actor(word, answer) == actor
     assert approving.why(word, answer, 4, 3600.0) == why
+
+
+@pytest.mark.parametrize(
+    ("answer", "users", "counts"),
+    [
+        (YES, [], True),
+        (YES, ["7"], True),
+        (NO, ["3", "7"], True),
+        (YES, ["3"], False),
+        (NO, ["3"], False),
+        (YES, ["ada"], False),  # a name is no id
+        (CLOCK, ["3"], True),  # nobody's, and taken as nobody's
+    ],
+)
+def test_an_answer_of_somebody_who_is_not_listed_does_not_count(
+    answer: Answer, users: list[str], counts: bool
+) -> None:
+    why = approving.why_not_counted(answer, users)
+    assert (why == "") is counts
+    if not counts:
+        assert why.startswith("ada (user id '7') answered, and is none of")

@@ -33,8 +33,6 @@ def approve(resources: Resources, proposal: Proposal, *, now: dt.datetime) -> bo
     """
     if was_begun(resources, proposal):
         return True
-    if stand_of(resources, proposal.version) is not None:
-        return True  # it was, before its strategy began
     newer = superseded_by(resources.ledger, proposal)
     if newer is not None:
         journal(resources, "superseded", proposal, f"v{newer} is in staging now", now=now)
@@ -51,9 +49,11 @@ def was_begun(resources: Resources, proposal: Proposal) -> bool:
     live = resources.ledger.deployment(resources.model, PRODUCTION)
     if rollout.is_live(live, proposal):
         return True  # of a release that was interrupted after its switch
+    if stand_of(resources, proposal.version) is not None:
+        return True  # before its strategy began, which goes on meanwhile
     word, decision = last_word(resources.ledger, proposal.model, proposal.version)
     ours = decision is not None and decision.details.get(PROPOSAL) == proposal.as_json()
-    return ours and word == "releasing"
+    return ours and word in {"at_once", "releasing"}
 
 
 def answered(resources: Resources, proposal: Proposal) -> Answer | None:
@@ -79,7 +79,8 @@ def record_answer(
         now: the time.
 
     Raises:
-        NotApproved: nobody was asked, and nobody had approved it before.
+        NotApproved: nobody was asked, and nobody had approved it before; or somebody answered who
+            may not. Nothing is recorded then, and it can be asked again.
     """
     if was_begun(resources, proposal):
         return ""
@@ -89,11 +90,17 @@ def record_answer(
         return "" if word == "approved" else f"v{proposal.version} is not released: {word}."
     if answer is None:
         raise _nobody_has(proposal)
+    rules = resources.spec.deployment.approval_rules
+    uncounted = approving.why_not_counted(answer, rules.users)
+    if uncounted:
+        raise NotApproved(
+            f"{proposal.model} v{proposal.version} is not released: {uncounted}. Have one of them "
+            "answer (clear 'ask_person'), or change the list."
+        )
     newer = superseded_by(resources.ledger, proposal)
     word = approving.outcome(answer, newer)
     until = now + _NEXT_WORD if word == "approved" else None
-    waited_s = resources.spec.deployment.approval_rules.timeout_s
-    why = approving.why(word, answer, newer, waited_s)
+    why = approving.why(word, answer, newer, rules.timeout_s)
     said = {"comment": answer.comment} if answer.comment else {}
     journal(
         resources, word, proposal, why, now=now, actor=approving.actor(word, answer), until=until,

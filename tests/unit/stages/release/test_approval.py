@@ -41,7 +41,7 @@ def nothing_to_settle(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def asks(house: House) -> House:
-    rules = {"users": ["reviewer"], "timeout_s": 3600}
+    rules = {"users": ["7"], "timeout_s": 3600}
     found = house.with_spec(approval="required", approval_rules=rules)
     register(found, 1, None)
     live(found, 1, "staging")
@@ -122,6 +122,18 @@ def test_without_an_answer_nothing_is_released(asks: House) -> None:
     with pytest.raises(NotApproved, match="v1 needs somebody's approval"):
         record(asks, proposal, None)
     assert words(asks) == [("proposed", 1)]
+
+
+@pytest.mark.parametrize("approves", [True, False])
+def test_who_is_not_listed_neither_approves_nor_rejects_whatever_airflow_lets_them(
+    asks: House, approves: bool
+) -> None:
+    proposal, mallory = proposed(asks), Answer(approves, "mallory", "8", "trust me", "t")
+    with pytest.raises(NotApproved, match=r"mallory \(user id '8'\) answered, and is none of"):
+        record(asks, proposal, mallory)
+    assert words(asks) == [("proposed", 1)]
+    assert evidence.question(asks.resources, proposal, now=asks.now()) is not None, "asked again"
+    assert record(asks, proposal, YES) == ""
 
 
 def test_a_release_that_was_let_in_before_is_gone_on_with_unasked(asks: House) -> None:

@@ -13,7 +13,15 @@ from include.evergreen.adapters.ledger import Ledger
 from include.evergreen.contracts import Check, Deployment, Proposal, Verification
 from include.evergreen.errors import LeaseLost, ReleaseAborted
 from include.evergreen.stages.deploy import services, settle
-from include.evergreen.stages.release import approval, on_card, propose, rollout, start, strategies
+from include.evergreen.stages.release import (
+    approval,
+    evidence,
+    on_card,
+    propose,
+    rollout,
+    start,
+    strategies,
+)
 from include.evergreen.stages.resources import Resources
 from tests.containers.conftest import House
 from tests.unit.stages.release.conftest import image_of, register, spec
@@ -225,6 +233,8 @@ def test_another_run_goes_on_with_it_unasked_and_unproven_again(production: Prod
     assert again == proposal
     assert propose.choose_version(resources, 2, now=now) == proposal
     assert approval.approve(resources, again, now=now)
+    assert evidence.question(resources, again, now=now) is None
+    assert approval.record_answer(resources, again, None, now=now) == ""
     assert start.start_in_production(resources, again, now=now) == production.proven(proposal)
     assert not [event for event in production.events(2) if event.startswith("approved")]
     stood = rollout.stand_of(resources, 2)
