@@ -7,6 +7,7 @@ bar of a table. It is no template either; whoever shows it must not make it one.
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from include.evergreen.contracts import Candidate, GateResult, Judgement, Proposal, Question
@@ -19,6 +20,8 @@ from include.evergreen.stages.resources import Resources
 from include.evergreen.stages.training.card.markdown import link, safe
 
 _LONGEST, _LONGEST_CELL = 500, 120
+#: A longer word would not be wrapped, and make the whole page as wide as itself.
+_LONG_WORD = re.compile(r"\S{41,}")
 
 
 def question(resources: Resources, proposal: Proposal, *, now: dt.datetime) -> Question | None:
@@ -115,8 +118,13 @@ def _text(value: str, longest: int = _LONGEST) -> str:
     return safe(cut)
 
 
+def _cell(value: str) -> str:
+    """Text in a column that may be narrow: of a digest, say, the beginning only."""
+    return _text(_LONG_WORD.sub(lambda word: f"{word[0][:16]}...", value), _LONGEST_CELL)
+
+
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [f"| {' | '.join(_text(str(value), _LONGEST_CELL) for value in row)} |" for row in rows]
+    lines = [f"| {' | '.join(_cell(str(value)) for value in row)} |" for row in rows]
     if not lines:
         return "None."
     return "\n".join([f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *lines])

@@ -40,6 +40,11 @@ def test_only_what_is_surely_better_wins(new, early, late):
     assert word(old, new, math.nan) == late, "a clock that is no number is past its deadline"
 
 
+def test_a_loss_that_is_no_number_is_told_as_that():
+    verdict = decide_ab(Losses(200, 1.0, 1.0), Losses(200, math.nan, 1.0), RULES, elapsed_s=EARLY)
+    assert verdict.reason.startswith("a loss is no number (")
+
+
 def test_the_version_with_few_labels_may_be_either():
     assert word(Losses(199, 1.0, 1.0), Losses(5_000, 0.0, 1.0)) == "not_yet"
 

@@ -128,9 +128,9 @@ def test_without_an_answer_nothing_is_released(asks: House) -> None:
 def test_who_is_not_listed_neither_approves_nor_rejects_whatever_airflow_lets_them(
     asks: House, approves: bool
 ) -> None:
-    proposal, mallory = proposed(asks), Answer(approves, "mallory", "8", "trust me", "t")
-    with pytest.raises(NotApproved, match=r"mallory \(user id '8'\) answered, and is none of"):
-        record(asks, proposal, mallory)
+    proposal, unlisted = proposed(asks), Answer(approves, "somebody", "8", "trust me", "t")
+    with pytest.raises(NotApproved, match=r"somebody \(user id '8'\) answered, and is none of"):
+        record(asks, proposal, unlisted)
     assert words(asks) == [("proposed", 1)]
     assert evidence.question(asks.resources, proposal, now=asks.now()) is not None, "asked again"
     assert record(asks, proposal, YES) == ""
@@ -239,6 +239,12 @@ def test_the_question_is_asked_also_of_a_version_that_the_registry_has_not(asks:
     asked = evidence.question(asks.resources, proposed(asks), now=asks.now())
     assert asked is not None
     assert "### Acceptance examples\n\nNot in the registry: " in asked.body
+
+
+def test_a_long_word_does_not_make_the_page_wide() -> None:
+    digest = f'{{"manifest_digest": "{"ab" * 32}", "version": 1}}'
+    shown = '| identity | {"manifest\\_digest": "abababababababa... "version": 1} |'
+    assert evidence._table(("check", "seen"), [("identity", digest)]).splitlines()[-1] == shown
 
 
 @pytest.mark.parametrize(
