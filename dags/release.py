@@ -39,8 +39,8 @@ PARAMS = {
         "itself; left empty, the one that is in staging.",
     ),
     "reason": Param(
-        default="",
-        type="string",
+        default=None,
+        type=["null", "string"],
         maxLength=500,
         title="Reason",
         description="Why this version is wanted in production; recorded with its release.",

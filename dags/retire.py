@@ -29,8 +29,8 @@ PARAMS = {
         description="The model's name, typed by hand: clients get no answer from it any more.",
     ),
     "reason": Param(
-        default="",
-        type="string",
+        default=None,
+        type=["null", "string"],
         maxLength=500,
         title="Reason",
         description="Why nobody needs it; kept in the journal.",

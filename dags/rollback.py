@@ -33,8 +33,8 @@ PARAMS = {
         "was not rolled back itself.",
     ),
     "reason": Param(
-        default="",
-        type="string",
+        default=None,
+        type=["null", "string"],
         maxLength=500,
         title="Reason",
         description="What is wrong with the version that answers now; recorded with the rollback.",

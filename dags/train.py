@@ -26,8 +26,8 @@ from include.evergreen import dag_kit as kit
 TIMEOUT = dt.timedelta(hours=12)
 PARAMS = {
     "reason": Param(
-        default="",
-        type="string",
+        default=None,
+        type=["null", "string"],
         maxLength=500,
         title="Reason",
         description="Why this training is wanted; recorded with it.",

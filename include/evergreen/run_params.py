@@ -7,9 +7,9 @@ that neither ten megabytes nor a thousand levels reach a validator, a log or the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from include.evergreen.errors import InputError
 from include.evergreen.spec.problems import hint
@@ -19,6 +19,12 @@ MAX_DEPTH = 8
 MAX_VALUES = 1000
 _SHOWN = 5
 _MAX_SEEN = 80
+
+#: A text that may be left out. A form whose field is a text alone takes no empty one, so the field
+#: is a text or null, and nothing is null.
+Reason = Annotated[
+    str, BeforeValidator(lambda said: "" if said is None else said), Field(max_length=500)
+]
 
 
 class RunParams(BaseModel):
@@ -32,7 +38,7 @@ class IngestParams(RunParams):
 
 
 class TrainParams(RunParams):
-    reason: str = Field(default="", max_length=500)
+    reason: Reason = ""
     trials: int | None = Field(default=None, ge=1, le=10_000)
     seconds: int | None = Field(default=None, ge=1, le=86_400)
     force: bool = False
@@ -44,17 +50,17 @@ class DeployParams(RunParams):
 
 class ReleaseParams(RunParams):
     version: int | None = Field(default=None, ge=1, le=2**53)
-    reason: str = Field(default="", max_length=500)
+    reason: Reason = ""
 
 
 class RollbackParams(RunParams):
     version: int | None = Field(default=None, ge=1, le=2**53)
-    reason: str = Field(default="", max_length=500)
+    reason: Reason = ""
 
 
 class RetireParams(RunParams):
     confirm: str = Field(default="", max_length=63)
-    reason: str = Field(default="", max_length=500)
+    reason: Reason = ""
     undo: bool = False
 
 

@@ -19,6 +19,7 @@ def test_a_conf_becomes_a_form():
     assert form == TrainParams(reason="new sensor", trials=5, force=True)
     assert parse_conf(None, IngestParams) == IngestParams(replay_quarantine=False)
     assert parse_conf({}, DeployParams).version is None
+    assert parse_conf({"reason": None}, TrainParams).reason == "", "what an empty field sends"
 
 
 @pytest.mark.parametrize("conf", [[], "text", 5, True, [{"force": True}]])
