@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from include.evergreen import settings
+from include.evergreen.adapters.registry import Registry
 from include.evergreen.adapters.runtime.process_runtime import ProcessRuntime
 from include.evergreen.contracts import RunningService
 from include.evergreen.errors import Unavailable
@@ -58,8 +59,11 @@ def service() -> Iterator[Service]:
 
 
 @pytest.fixture
-def resources(installation: settings.Settings, service: Service) -> Resources:
-    """A model whose version 1 is live as that service."""
+def resources(
+    installation: settings.Settings, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> Resources:
+    """A model whose version 1 is live as that service, under its alias."""
+    monkeypatch.setattr(Registry, "version_of", lambda *_: 1)
     resources = Resources(watched.spec(), installation)
     name = "evergreen-rides-production-v1"
     number = resources.ledger.begin_deployment("rides", 1, "production", name, NOW)
@@ -72,6 +76,23 @@ def resources(installation: settings.Settings, service: Service) -> Resources:
 def test_a_service_that_is_well_is_no_news(resources: Resources):
     assert watch_service(resources, now=NOW) is None
     assert resources.ledger.decisions("rides") == []
+
+
+def test_an_alias_that_lags_behind_what_answers_is_moved(
+    resources: Resources, monkeypatch: pytest.MonkeyPatch
+):
+    moved: list[tuple[str, int]] = []
+    monkeypatch.setattr(Registry, "version_of", lambda *_: None)
+    monkeypatch.setattr(Registry, "version_info", lambda *_: None)
+    monkeypatch.setattr(Registry, "set_alias", lambda _, __, *what: moved.append(what))
+    assert watch_service(resources, now=NOW) is None
+    assert moved == [("champion", 1)]
+
+    def away(*_: object) -> None:
+        raise Unavailable("MLflow does not answer")
+
+    monkeypatch.setattr(Registry, "version_of", away)
+    assert watch_service(resources, now=NOW) is None, "the next look moves it"
 
 
 def test_dropped_rows_are_told_once_for_each_loss(resources: Resources, service: Service):

@@ -24,7 +24,7 @@ from include.evergreen.stages.deploy.deployment_lease import (
     under_deployment_lease,
 )
 from include.evergreen.stages.deploy.fetch_bundle import forget_bundles
-from include.evergreen.stages.deploy.services import STAGE_OF, STAGING, runtime_for
+from include.evergreen.stages.deploy.services import PRODUCTION, STAGE_OF, STAGING, runtime_for
 from include.evergreen.stages.deploy.settle import settle_deployments
 from include.evergreen.stages.deploy.traffic import publish
 from include.evergreen.stages.resources import Resources
@@ -58,7 +58,8 @@ def go_live(
 
     The ledger's record comes first: after a crash at any point the same call, or the next run's
     settling, finishes the rest. Only at an address where nothing answers is the candidate there
-    before the ledger says so: nobody looks there earlier, and nobody finds nothing.
+    before the ledger says so: nobody looks there earlier, and nobody finds nothing. Production does
+    not wait for a registry that is away: its alias follows at the end of the watch, or by monitor.
 
     Raises:
         VerificationFailed: a check failed, or the candidate has ended since.
@@ -90,7 +91,7 @@ def go_live(
                 run=resources.owner,
                 entry=entry,
             )
-        settle_deployments(resources, environment, now=now)
+        settle_deployments(resources, environment, now=now, alias_may_lag=environment == PRODUCTION)
         return _answering(resources, environment, verification)
 
 

@@ -30,7 +30,13 @@ ROLLED_BACK = "rolled back"
 BACK = "back in production"
 
 
-def settle_deployments(resources: Resources, environment: Environment, *, now: dt.datetime) -> None:
+def settle_deployments(
+    resources: Resources,
+    environment: Environment,
+    *,
+    now: dt.datetime,
+    alias_may_lag: bool = False,
+) -> None:
     """Finish what an interrupted run began; a no-op where nothing was interrupted.
 
     The live service runs and clients are sent to it, through the door that the spec has by now, the
@@ -38,6 +44,10 @@ def settle_deployments(resources: Resources, environment: Environment, *, now: d
     are closed, and what the journal has is anchored. Clients come first: they do not wait for a
     registry that is away. Where they are divided between it and a challenger, and both run, they
     stay so. A spare is let be, and stands in: who watches the live one decides on it.
+
+    Raises:
+        Unavailable: the registry is away, and the alias may not lag behind what answers; all else
+            is done.
     """
     with deployment_lease(resources, environment):
         live = resources.ledger.deployment(resources.model, environment)
@@ -45,11 +55,12 @@ def settle_deployments(resources: Resources, environment: Environment, *, now: d
         if live is not None:
             again = _restart(resources, live, now)
             published = _publish_live(resources, environment, now, restarted=again)
-            _point_alias(resources, ALIASES[environment], live.version)
         if published:
             _stop_replaced(resources, environment, now)
         _close_overtaken(resources, environment, now)
         anchor_entries(resources, resources.model, now=now)
+        if live is not None:
+            _point_alias(resources, live, may_lag=alias_may_lag)
 
 
 def remove_orphans(resources: Resources, environment: Environment, *, keep: str) -> None:
@@ -65,17 +76,28 @@ def remove_orphans(resources: Resources, environment: Environment, *, keep: str)
             resources.runtime.remove(service, grace_s=GRACE_S)
 
 
-def _point_alias(resources: Resources, alias: str, version: int) -> None:
+def alias_lags(resources: Resources, live: Deployment) -> bool:
+    """Whether the alias of an environment points at another version than answers there.
+
+    Raises:
+        Unavailable: the registry is away.
+    """
+    return _pointed_at(resources, ALIASES[live.environment]) != live.version
+
+
+def _point_alias(resources: Resources, live: Deployment, *, may_lag: bool) -> None:
+    who, alias = f"{live.model} v{live.version}", ALIASES[live.environment]
     try:
-        resources.registry.version_info(resources.model, version)
+        resources.registry.version_info(live.model, live.version)
+        if alias_lags(resources, live):
+            resources.registry.set_alias(live.model, alias, live.version)
+            log.info("Alias %s now points at %s.", alias, who)
     except ArtifactRefused as error:
-        log.warning(
-            "%s v%d answers, but no alias can point at it: %s", resources.model, version, error
-        )
-        return
-    if _pointed_at(resources, alias) != version:
-        resources.registry.set_alias(resources.model, alias, version)
-        log.info("Alias %s of %s now points at v%d.", alias, resources.model, version)
+        log.warning("%s answers, but no alias can point at it: %s", who, error)
+    except Unavailable as error:
+        if not may_lag:
+            raise
+        log.warning("%s answers; the alias %s follows in a later run: %s", who, alias, error)
 
 
 def _pointed_at(resources: Resources, alias: str) -> int | None:

@@ -18,7 +18,7 @@ from include.evergreen.errors import Busy, EvergreenError, Unavailable
 from include.evergreen.stages.deploy.deployment_lease import deployment_lease
 from include.evergreen.stages.deploy.service_probe import ServiceProbe
 from include.evergreen.stages.deploy.services import STAGE_OF, runtime_for
-from include.evergreen.stages.deploy.settle import settle_deployments
+from include.evergreen.stages.deploy.settle import alias_lags, settle_deployments
 from include.evergreen.stages.resources import Resources
 
 log = logging.getLogger(__name__)
@@ -42,6 +42,8 @@ def _watch(resources: Resources, environment: Environment, now: dt.datetime) -> 
         with deployment_lease(resources, environment, wait=False):
             live = resources.ledger.deployment(resources.model, environment)
             seen = _look(resources, live) if live is not None else None
+            if live is not None and seen is not None and seen[0] != "silent":
+                _move_alias(resources, live, now)
     except Busy as busy:
         log.info("%s in %s is looked at next time: %s", resources.model, environment, busy)
         return ""
@@ -62,6 +64,15 @@ def _watch(resources: Resources, environment: Environment, now: dt.datetime) -> 
     same = before is not None and (before.verdict, before.reason) == (verdict, reason)
     looks = before.count + 1 if same and before is not None else 1
     return reason if _is_power_of_four(looks) else ""
+
+
+def _move_alias(resources: Resources, live: Deployment, now: dt.datetime) -> None:
+    """The registry was away when this version went live: its alias follows now."""
+    try:
+        if alias_lags(resources, live):
+            settle_deployments(resources, live.environment, now=now)
+    except Unavailable as error:
+        log.warning("The aliases of %s are looked at next time: %s", live.model, error)
 
 
 def _start_again(

@@ -50,7 +50,7 @@ def choose_version(
         InputError: the version asked for was never verified in staging.
         ArtifactRefused: the image that staging verified is not there any more.
     """
-    settle_deployments(resources, PRODUCTION, now=now)
+    settle_deployments(resources, PRODUCTION, now=now, alias_may_lag=True)
     is_new = version is not None and stand_of(resources, version) is None
     asked_for = _asked_for(resources, version) if version is not None and is_new else None
     rollout.end_overtaken(resources, version, clock=lambda: now)

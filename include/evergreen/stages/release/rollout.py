@@ -90,7 +90,7 @@ def abort(
                 resources, "aborted", proposal, why, now=clock(), evidence=evidence, actor=actor
             )
         _remove(resources, service, why, clock())
-        settle_deployments(resources, PRODUCTION, now=clock())
+        settle_deployments(resources, PRODUCTION, now=clock(), alias_may_lag=True)
     tell_cards(resources)
     answers = f"v{live.version} answers" if live else "nothing answers"
     raise ReleaseAborted(

@@ -66,6 +66,7 @@ def watch_release(
             raise ReleaseRolledBack(_why_gone(resources, proposal, live))
         if look is None:
             if _said(resources, proposal, "released") is not None:
+                settle_deployments(resources, PRODUCTION, now=clock())
                 return live
             look = _Look(resources, live, *_before(resources, proposal))
             _renew(resources, proposal, clock() + dt.timedelta(seconds=slice_s) + SLACK)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from include.evergreen.adapters.registry import Registry
 from include.evergreen.contracts import Check, Proposal, Return
 from include.evergreen.errors import InputError, ReleaseAborted, ReleaseRolledBack, Unavailable
 from include.evergreen.policy.journal import contents
@@ -110,6 +111,26 @@ def test_a_restart_between_two_slices_of_a_watch_is_seen(
     assert production.house.live() == 1
     with pytest.raises(ReleaseRolledBack, match=r"v2 was rolled back to v1: .*started again; v1"):
         watch.watch_release(resources, watched, clock=production.clock)
+
+
+def test_production_does_not_wait_for_a_registry_that_is_away_and_the_end_of_the_watch_does(
+    production: Production, watched: Proposal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resources = production.house.resources
+    monkeypatch.setattr(Registry, "version_info", away)
+    wanted = go_back(production)
+    assert rollback.put_back(resources, wanted, clock=production.clock).version == 1
+    assert words(production.house)[-1] == ("rolled_back", 2)
+    proposal = production.new(3, 1)
+    assert production.look(proposal) is not None
+    production.pass_s(7200)
+    with pytest.raises(Unavailable):
+        watch.watch_release(resources, proposal, clock=production.clock)
+    monkeypatch.setattr(Registry, "version_info", lambda *_: None)
+    moved: list[int] = []
+    monkeypatch.setattr(Registry, "set_alias", lambda *what: moved.append(what[-1]))
+    assert watch.watch_release(resources, proposal, clock=production.clock) is not None
+    assert moved == [3]
 
 
 def test_a_watch_passes_only_while_somebody_can_be_asked_and_only_once(
