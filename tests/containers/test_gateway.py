@@ -395,6 +395,23 @@ def test_public_clients_need_no_more_than_host_and_port(
     assert {"invocations", "v2"} <= set(counted)
 
 
+def test_a_client_that_says_it_is_a_prober_is_counted_as_a_client(shared: Shared) -> None:
+    def counted() -> list[float]:
+        page = requests.get(f"{shared.service.endpoint}/metrics", timeout=5).text
+        names = ("requests", "probe_requests")
+        pattern = r'^evergreen_{}_total\{{.*path="invocations",status="200".*\}} (\S+)$'
+        found = [re.findall(pattern.format(name), page, re.MULTILINE) for name in names]
+        return [float(number) for (number,) in found]
+
+    body = {"dataframe_records": [ROW]}
+    before = counted()
+    for address in (shared.service.endpoint, shared.runtime.reach(shared.service)):
+        headers = {**PROBE_HEADERS, "X-Request-Id": "theirs"}
+        answer = requests.post(f"{address}/invocations", json=body, headers=headers, timeout=5)
+        assert (answer.status_code, answer.headers["X-Request-Id"]) == (200, "theirs")
+    assert [after - n for n, after in zip(before, counted(), strict=True)] == [1, 1]
+
+
 def tensor(named: tuple[str, Any], about: dict[str, Any]) -> triton.InferInput:
     """A value as a tensor of one row, of the type that the model's own description names."""
     name, value = named
