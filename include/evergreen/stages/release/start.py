@@ -24,7 +24,7 @@ def start_in_production(
     """The candidate runs in production and has proven itself there; clients know nothing of it yet.
 
     One that is live already, or whose strategy is under way, in a release that was interrupted, is
-    left as it is: a load test would be in what it counts of its requests.
+    left as it is: a load test would slow what clients are answered by.
 
     Raises:
         LeaseLost: another version went live since this one was proposed.
