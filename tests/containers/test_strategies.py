@@ -140,9 +140,7 @@ def test_a_canary_that_answers_nan_goes_and_a_good_one_comes_to_production_with_
         aborted = time.monotonic()
         time.sleep(1.0)
         seen, after = clients.counted(), clients.counted(aborted)
-        failed = seen["2", 500]
-        assert 0 < failed <= STEPS[0] * sum(seen.values()), seen
-        assert set(seen) <= {("1", 200), ("2", 200), ("2", 500)}, "nobody else's answer is bad"
+        assert set(seen) <= {("1", 200), ("2", 200)}, "what it failed the champion answered"
         assert set(after) == {("1", 200)}, "the champion serves all"
         assert house.states() == [(1, "live"), (2, "failed")]
         assert len(house.runtime.find("rides", "production")) == 1

@@ -67,10 +67,10 @@ defaults
     timeout http-keep-alive 60s
     timeout queue 5s
     timeout check 1s
-    # An answer of a model may be asked for twice.
+    # An answer of a model may be asked for twice: a failure of one version is asked of the other.
     retries 2
     option redispatch 1
-    retry-on conn-failure empty-response response-timeout
+    retry-on conn-failure empty-response response-timeout 500
     option disable-h2-upgrade
     option httpchk GET /ping
     http-check expect status 200
@@ -120,6 +120,7 @@ backend {live}
     # Who proves a service is answered by that one; where none is well, the usual one is asked.
     force-persist if proven
     force-persist if {{ nbsrv({live}) eq 0 }}
+    http-request disable-l7-retry if proven
     # What HAProxy holds whole can be asked again.
     http-request wait-for-body time {_BODY_WAIT} if small
     http-request set-timeout server {_LONE_PATIENCE} if small
