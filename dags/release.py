@@ -8,6 +8,7 @@ once more, answers every request and is the champion; it kept its service levels
 
 With `deployment.approval: required` it waits at `ask_person`: open the task and answer. Not
 answered in time, it is not released; nor where a newer version is staged, which is asked for then.
+What lets a version in is the ledger's word on it. To mark a task as a success lets nothing in.
 
 **Safe to clear and to trigger at any time:** whatever was begun is found again; where nothing is to
 be released the run is skipped, and its reason is in the ledger's decisions.
@@ -72,21 +73,11 @@ def approve_release(model: str, proposal: dict[str, Any]) -> None:
 
 
 @kit.task()
-def gather_evidence(model: str, proposal: dict[str, Any]) -> dict[str, Any] | None:
+def check_approval(model: str, proposal: dict[str, Any]) -> None:
     from include.evergreen.contracts import Proposal
-    from include.evergreen.stages.release import evidence
-
-    asked = evidence.question(kit.resources(model), Proposal.from_json(proposal), now=kit.now())
-    return asked.as_json() if asked else None
-
-
-@kit.task()
-def record_answer(model: str, proposal: dict[str, Any], answer: dict[str, Any] | None) -> None:
-    from include.evergreen.contracts import Answer, Proposal
     from include.evergreen.stages.release import approval
 
-    wanted, said = Proposal.from_json(proposal), Answer.from_json(answer) if answer else None
-    why_not = approval.record_answer(kit.resources(model), wanted, said, now=kit.now())
+    why_not = approval.why_not_approved(kit.resources(model), Proposal.from_json(proposal))
     if why_not:
         raise kit.nothing_to_do(kit.show("why_not", why_not))
 
@@ -137,12 +128,14 @@ def _approval(spec: ModelSpec, chosen: Any) -> Any:
 
     asked = AskForApproval(
         task_id="ask_person",
-        question=gather_evidence(spec.model, chosen),
+        model=spec.model,
         proposal=chosen,
         users=rules.users,
         wait_s=rules.timeout_s,
     )
-    return record_answer(spec.model, chosen, asked.output)
+    checked = check_approval(spec.model, chosen)
+    asked >> checked
+    return checked
 
 
 for spec in kit.specs():

@@ -4,6 +4,9 @@ It waits as Airflow's own human-in-the-loop task does, in `deferred` and holding
 in the UI or over REST, by default "Reject" when the time is over. `ApprovalOperator` is not used:
 it skips what follows a rejection, so that nobody would record it. Nor is the state
 `awaiting_input`: only a person or the clock ends it, and a newer staged version has to.
+
+Who may edit a run can write XComs and the state of tasks. So the page is made here, what it asks
+about is kept with the wait itself, and the answer is written to the ledger where it arrives.
 """
 
 from __future__ import annotations
@@ -17,8 +20,10 @@ from airflow.sdk import Param
 from airflow.sdk.exceptions import TaskAwaitingInput
 from airflow.sdk.execution_time.hitl import HITLUser
 
+from include.evergreen import dag_kit as kit
 from include.evergreen.approval_trigger import ApprovalTrigger
-from include.evergreen.contracts import Answer, Question
+from include.evergreen.contracts import Answer, Proposal
+from include.evergreen.policy.approving import deadline
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
@@ -28,21 +33,23 @@ COMMENT = "comment"
 
 
 class AskForApproval(HITLOperator):  # type: ignore[misc]  # untyped
-    """Returns the `Answer` as JSON; None where there is no question.
+    """A person's answer, or the clock's, stands in the ledger; nobody is asked what was answered.
+
+    Returns the `Answer` as JSON, to be looked at; None where there was no question.
 
     Args:
-        question: `Question` as JSON, of an earlier task. It is no template: its text stays text.
+        model: whose version it is.
         proposal: `Proposal` as JSON, of an earlier task.
         users: the ids of the Airflow users who may answer; empty: all who may answer any.
         wait_s: seconds after which the clock says no.
     """
 
-    template_fields = ("question", "proposal")
+    template_fields = ("proposal",)  # the page is none: its text stays text
 
     def __init__(
         self,
         *,
-        question: Any,
+        model: str,
         proposal: Any,
         users: Sequence[str],
         wait_s: float,
@@ -67,36 +74,49 @@ class AskForApproval(HITLOperator):  # type: ignore[misc]  # untyped
             response_timeout=dt.timedelta(seconds=wait_s),
             **kwargs,
         )
-        self.question = question
+        self.model = model
         self.proposal = proposal
 
     def execute(self, context: Context) -> None:
         """Ask, and wait; nothing where there is no question."""
-        if self.question is None:
+        from include.evergreen.stages.release import evidence
+
+        resources, proposal = kit.resources(self.model), Proposal.from_json(self.proposal)
+        asked = evidence.question(resources, proposal)
+        if asked is None:
             return
-        asked = Question.from_json(self.question)
         self.subject, self.body = asked.subject, asked.body
         try:
             super().execute(context)
         except TaskAwaitingInput:
+            rules = resources.spec.deployment.approval_rules
             trigger = ApprovalTrigger(
                 proposal=self.proposal,
                 ti_id=context["task_instance"].id,
                 options=self.options,
                 defaults=self.defaults,
                 params=self.serialized_params,
-                timeout_datetime=dt.datetime.now(dt.UTC) + self.response_timeout,
+                timeout_datetime=deadline(proposal, rules.timeout_s),
             )
-            self.defer(trigger=trigger, method_name="execute_complete")
+            kept = {"proposal": self.proposal}
+            self.defer(trigger=trigger, method_name="execute_complete", kwargs=kept)
 
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
-        """The answer, once there is one. Only a name behind it makes it a person's."""
+    def execute_complete(
+        self, context: Context, event: dict[str, Any], proposal: dict[str, Any]
+    ) -> dict[str, Any]:
+        """The answer to what was asked is recorded. Only a name behind it makes it a person's."""
+        from include.evergreen.stages.release import approval
+
         answer = super().execute_complete(context, event)
         person = answer["responded_by_user"]
-        return Answer(
+        said = Answer(
             approves=answer["chosen_options"] == [APPROVE],
             person=(person["name"] or person["id"]) if person else "",
             person_id=person["id"] if person else "",
             comment=str(answer["params_input"].get(COMMENT) or "").strip() if person else "",
             at=answer["responded_at"].isoformat(),
-        ).as_json()
+        )
+        approval.record_answer(
+            kit.resources(self.model), Proposal.from_json(proposal), said, now=kit.now()
+        )
+        return said.as_json()

@@ -352,7 +352,9 @@ class Proposal(Fact):
     `staged` is the deployment that was live in staging when release looked (None: none was), by
     which its watcher knows what was looked at. `replaces` is what answers in production now; None
     before the first release. `by_hand`: a person named the version; `reason` is theirs then, and
-    `asked_by` who that is. `owner` is the run that proposed it.
+    `asked_by` who that is. `owner` is the run that proposed it, `at` when it did: the time to
+    answer counts from there. `after` is the deployment that went live in production last until
+    then (None: none ever did): once its own did, the proposal is spent.
     """
 
     model: str
@@ -364,6 +366,8 @@ class Proposal(Fact):
     by_hand: bool = False
     asked_by: str = ""
     owner: str = ""
+    at: str = ""
+    after: int | None = None
 
 
 @dataclass(frozen=True)
@@ -462,7 +466,9 @@ JournalKind = Literal[
     "watched",
     "aborted",
     "rolled_back",
+    "rollback_failed",
     "retired",
+    "taken_back",
 ]
 
 

@@ -11,23 +11,38 @@ from airflow.sdk import DAG, task
 from airflow.sdk.exceptions import TaskDeferred
 from airflow.sdk.module_loading import import_string
 
-from include.evergreen import airflow_lookup, approval_task
+from include.evergreen import airflow_lookup, approval_task, dag_kit
 from include.evergreen.adapters.ledger import open_ledger
 from include.evergreen.approval_task import AskForApproval
 from include.evergreen.approval_trigger import ApprovalTrigger
-from include.evergreen.contracts import BuiltImage, Proposal, RunningService
+from include.evergreen.contracts import Answer, BuiltImage, Proposal, Question, RunningService
+from include.evergreen.stages.release import approval, evidence
 
 IMAGE = BuiltImage("rides", 1, "process", "/x", "sha256:1", "m")
-PROPOSAL = Proposal("rides", 1, IMAGE, 1, None, "it won").as_json()
 QUESTION = {"subject": "Release {{ 7 * 7 }}?", "body": "a category called {{ x }}"}
 AT = dt.datetime(2026, 3, 3, tzinfo=dt.UTC)
+PROPOSAL = Proposal("rides", 1, IMAGE, 1, None, "it won", at=AT.isoformat()).as_json()
 REVIEWER = {"id": "7", "name": "reviewer"}
 
 
-def operator(question: Any = QUESTION) -> AskForApproval:
+def operator(proposal: Any = PROPOSAL) -> AskForApproval:
     return AskForApproval(
-        task_id="ask_person", question=question, proposal=PROPOSAL, users=["7"], wait_s=60.0
+        task_id="ask_person", model="rides", proposal=proposal, users=["7"], wait_s=60.0
     )
+
+
+@pytest.fixture
+def recorded(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
+    """What is written to the ledger of the model."""
+    rules = SimpleNamespace(timeout_s=60.0)
+    deployment = SimpleNamespace(approval_rules=rules)
+    resources = SimpleNamespace(model="rides", spec=SimpleNamespace(deployment=deployment))
+    monkeypatch.setattr(dag_kit, "resources", lambda model: {"rides": resources}[model])
+    written: list[tuple] = []
+    monkeypatch.setattr(
+        approval, "record_answer", lambda of, *said, now: written.append((of.model, *said))
+    )
+    return written
 
 
 @pytest.fixture
@@ -43,19 +58,23 @@ def context() -> Any:
     return {"task_instance": SimpleNamespace(id="0190")}
 
 
-def test_what_it_shows_is_no_template_and_it_waits_without_a_worker(asked: list[dict]) -> None:
+@pytest.mark.usefixtures("recorded")
+def test_what_it_shows_is_no_template_and_it_waits_without_a_worker(
+    asked: list[dict], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evidence, "question", lambda *_: Question.from_json(QUESTION))
     with DAG("rides.release", schedule=None):
 
         @task
-        def gather_evidence() -> dict:
-            return QUESTION
+        def choose_version() -> dict:
+            return PROPOSAL
 
-        ask = operator(gather_evidence())
-    assert ask.upstream_task_ids == {"gather_evidence"}
+        ask = operator(choose_version())
+    assert ask.upstream_task_ids == {"choose_version"}
 
     class Xcom:
         def xcom_pull(self, **_: Any) -> Any:
-            return QUESTION
+            return PROPOSAL
 
     ask.render_template_fields({**context(), "ti": Xcom(), "x": "EVIL", "run_id": "r"})
     with pytest.raises(TaskDeferred) as waits:
@@ -68,10 +87,17 @@ def test_what_it_shows_is_no_template_and_it_waits_without_a_worker(asked: list[
     classpath, arguments = waits.value.trigger.serialize()
     again = import_string(classpath)(**arguments)
     assert again.serialize()[1]["proposal"] == PROPOSAL
+    until = again.serialize()[1]["timeout_datetime"]
+    assert until == AT + dt.timedelta(seconds=60), "of the proposal, however often it is asked"
+    assert waits.value.kwargs == {"proposal": PROPOSAL}, "what was asked about is kept with it"
 
 
-def test_nobody_is_asked_what_was_answered_before(asked: list[dict]) -> None:
-    assert operator(None).execute(context()) is None
+@pytest.mark.usefixtures("recorded")
+def test_nobody_is_asked_what_was_answered_before(
+    asked: list[dict], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evidence, "question", lambda *_: None)
+    assert operator().execute(context()) is None
     assert asked == []
 
 
@@ -86,8 +112,8 @@ def test_nobody_is_asked_what_was_answered_before(asked: list[dict]) -> None:
         ("Approve", None, "a default", (True, "", "", "")),
     ],
 )
-def test_only_a_name_behind_an_answer_makes_it_a_person_s(
-    option: str, user: dict | None, comment: str | None, expected: tuple
+def test_only_a_name_behind_an_answer_makes_it_a_person_s_and_it_is_recorded_where_it_arrives(
+    option: str, user: dict | None, comment: str | None, expected: tuple, recorded: list[tuple]
 ) -> None:
     event = {
         "chosen_options": [option],
@@ -96,10 +122,12 @@ def test_only_a_name_behind_an_answer_makes_it_a_person_s(
         "responded_by_user": user,
         "timedout": user is None,
     }
-    answer = operator().execute_complete(context(), event)
+    swapped = {**PROPOSAL, "version": 9}
+    answer = operator(swapped).execute_complete(context(), event, proposal=PROPOSAL)
     found = (answer["approves"], answer["person"], answer["person_id"], answer["comment"])
     assert found == expected
     assert answer["at"] == AT.isoformat()
+    assert recorded == [("rides", Proposal.from_json(PROPOSAL), Answer.from_json(answer))]
 
 
 class Answers:

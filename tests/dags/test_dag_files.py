@@ -174,7 +174,7 @@ def test_a_release_waits_for_a_person_only_where_the_spec_asks_for_one(
     assert ask.assigned_users == [{"id": "reviewer", "name": "reviewer"}]
     assert ask.response_timeout.total_seconds() == 3600
     assert list(ask.params) == ["comment"]
-    assert ask.upstream_task_ids == {"choose_version", "gather_evidence"}
-    assert "record_answer" in asked.get_task("start_in_production").upstream_task_ids
-    assert asked.get_task("record_answer").upstream_task_ids == {"choose_version", "ask_person"}
+    assert ask.upstream_task_ids == {"choose_version"}
+    assert "check_approval" in asked.get_task("start_in_production").upstream_task_ids
+    assert asked.get_task("check_approval").upstream_task_ids == {"choose_version", "ask_person"}
     assert asked.dagrun_timeout > by_itself.dagrun_timeout, "it waits for as long as is asked"

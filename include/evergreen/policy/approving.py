@@ -1,15 +1,16 @@
 """Decides what an answer to "may this version be released?" comes to. Pure.
 
 The option that was chosen does not prove that a person chose it: what the clock answers by default
-approves nothing, and is nobody's word.
+approves nothing, and is nobody's word. Nor is what a person answers when the time is over.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from typing import Literal
 
-from include.evergreen.contracts import Actor, Answer
+from include.evergreen.contracts import Actor, Answer, Proposal
 
 Outcome = Literal["approved", "rejected", "expired", "superseded"]
 
@@ -32,7 +33,12 @@ def why_not_counted(answer: Answer, users: Sequence[str]) -> str:
     )
 
 
-def outcome(answer: Answer, newer: int | None) -> Outcome:
+def deadline(proposal: Proposal, timeout_s: float) -> dt.datetime:
+    """Until when an answer counts, however often the question is asked anew."""
+    return dt.datetime.fromisoformat(proposal.at) + dt.timedelta(seconds=timeout_s)
+
+
+def outcome(answer: Answer, newer: int | None, until: dt.datetime) -> Outcome:
     """What becomes of the proposal.
 
     A person's no stands, whatever was staged meanwhile. A yes to what a newer staged version has
@@ -41,21 +47,24 @@ def outcome(answer: Answer, newer: int | None) -> Outcome:
     Args:
         answer: what came back.
         newer: the staged version that has taken the proposal's place; None: none has.
+        until: the deadline.
     """
-    if answer.person and not answer.approves:
+    in_time = bool(answer.person) and dt.datetime.fromisoformat(answer.at) <= until
+    if in_time and not answer.approves:
         return "rejected"
     if newer is not None:
         return "superseded"
-    return "approved" if answer.person else "expired"
+    return "approved" if in_time else "expired"
 
 
 def why(came_to: Outcome, answer: Answer, newer: int | None, waited_s: float) -> str:
     """The reason that is recorded: a person's comment where there is one."""
     if came_to == "superseded":
-        said = f"; {answer.person} had approved it" if answer.person else ""
+        said = f"; {answer.person} had approved it" if answer.person and answer.approves else ""
         return f"v{newer} is in staging now{said}"
     if came_to == "expired":
-        return f"nobody answered within {waited_s:,.0f} s; it can be proposed again"
+        late = f"; {answer.person} answered too late, at {answer.at}" if answer.person else ""
+        return f"nobody answered within {waited_s:,.0f} s; it can be proposed again{late}"
     return answer.comment or "without a comment"
 
 
@@ -63,4 +72,4 @@ def actor(came_to: Outcome, answer: Answer) -> Actor | None:
     """Who decided: the person, the clock, or (None) the policy that lets a newer one go first."""
     if came_to == "superseded":
         return None
-    return Actor("person", answer.person) if answer.person else Actor("clock", "approval")
+    return Actor("clock", "approval") if came_to == "expired" else Actor("person", answer.person)

@@ -29,7 +29,9 @@ _PHRASES = {
     "watched": "ended the watch over {to}",
     "aborted": "aborted {to} ({from_} stays)",
     "rolled_back": "rolled back to {to} (was {from_})",
+    "rollback_failed": "did not roll back to {to} ({from_} stays)",
     "retired": "retired {from_}",
+    "taken_back": "took the retirement back",
 }
 #: Kinds after which another version answers, and where.
 _MOVES = {

@@ -1,12 +1,20 @@
 """What an answer comes to."""
 
+import datetime as dt
+
 import pytest
 
 from include.evergreen.contracts import Actor, Answer
 from include.evergreen.policy import approving
 from include.evergreen.policy.approving import Outcome
 
-YES, NO = Answer(True, "reviewer", "7", "seen"), Answer(False, "reviewer", "7")
+AT = "2026-11-30T12:00:00+00:00"
+UNTIL = dt.datetime.fromisoformat(AT)
+YES, NO = Answer(True, "reviewer", "7", "seen", AT), Answer(False, "reviewer", "7", "", AT)
+LATE_AT = "2026-11-30T12:00:00.000001+00:00"
+LATE = f"reviewer answered too late, at {LATE_AT}"
+LATE_YES = Answer(True, "reviewer", "7", "", LATE_AT)
+LATE_NO = Answer(False, "reviewer", "7", "", LATE_AT)
 CLOCK, CLOCK_SAYS_YES = Answer(False), Answer(True)
 
 
@@ -21,12 +29,16 @@ CLOCK, CLOCK_SAYS_YES = Answer(False), Answer(True)
         (NO, 4, "rejected"),
         (CLOCK, 4, "superseded"),
         (CLOCK_SAYS_YES, 4, "superseded"),
+        (LATE_YES, None, "expired"),
+        (LATE_NO, None, "expired"),
+        (LATE_YES, 4, "superseded"),
+        (LATE_NO, 4, "superseded"),
     ],
 )
-def test_only_a_person_approves_or_rejects(
+def test_only_a_person_approves_or_rejects_and_only_in_time(
     answer: Answer, newer: int | None, expected: Outcome
 ) -> None:
-    assert approving.outcome(answer, newer) == expected
+    assert approving.outcome(answer, newer, UNTIL) == expected
 
 
 @pytest.mark.parametrize(
@@ -40,7 +52,14 @@ def test_only_a_person_approves_or_rejects(
             Actor("clock", "approval"),
             "nobody answered within 3,600 s; it can be proposed again",
         ),
+        (
+            "expired",
+            LATE_YES,
+            Actor("clock", "approval"),
+            f"nobody answered within 3,600 s; it can be proposed again; {LATE}",
+        ),
         ("superseded", CLOCK, None, "v4 is in staging now"),
+        ("superseded", LATE_NO, None, "v4 is in staging now"),
         ("superseded", YES, None, "v4 is in staging now; reviewer had approved it"),
     ],
 )

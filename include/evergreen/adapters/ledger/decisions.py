@@ -8,8 +8,10 @@ from typing import Any
 from sqlalchemy import RowMapping, insert, select, update
 
 from include.evergreen.adapters.ledger.engine import Store
+from include.evergreen.adapters.ledger.journal import append
 from include.evergreen.adapters.ledger.records import Decision
 from include.evergreen.adapters.ledger.schema import DECISIONS
+from include.evergreen.contracts import JournalEntry
 from include.evergreen.effects import effect, read
 
 
@@ -25,8 +27,13 @@ class Decisions(Store):
         reason: str,
         details: dict[str, Any],
         now: dt.datetime,
+        *,
+        entry: JournalEntry | None = None,
     ) -> None:
-        """Append a decision; if the stage's last one says the same, count it up instead."""
+        """Append a decision; if the stage's last one says the same, count it up instead.
+
+        The journal's `entry` of it is made in the same transaction.
+        """
         latest = (
             select(DECISIONS)
             .where(DECISIONS.c.model == model, DECISIONS.c.stage == stage)
@@ -40,19 +47,21 @@ class Decisions(Store):
                 connection.execute(
                     update(DECISIONS).where(DECISIONS.c.id == row["id"]).values(**again)
                 )
-                return
-            connection.execute(
-                insert(DECISIONS).values(
-                    model=model,
-                    stage=stage,
-                    verdict=verdict,
-                    reason=reason,
-                    details=details,
-                    count=1,
-                    first_seen=now,
-                    last_seen=now,
+            else:
+                connection.execute(
+                    insert(DECISIONS).values(
+                        model=model,
+                        stage=stage,
+                        verdict=verdict,
+                        reason=reason,
+                        details=details,
+                        count=1,
+                        first_seen=now,
+                        last_seen=now,
+                    )
                 )
-            )
+            if entry is not None:
+                append(connection, entry, now)
 
     @read
     def decisions(self, model: str, limit: int = 50) -> list[Decision]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+from dataclasses import replace
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -60,6 +61,7 @@ def go_live(
     settling, finishes the rest. Only at an address where nothing answers is the candidate there
     before the ledger says so: nobody looks there earlier, and nobody finds nothing. Production does
     not wait for a registry that is away: its alias follows at the end of the watch, or by monitor.
+    `entry` is told of this very deployment: its event gets the deployment's id.
 
     Raises:
         VerificationFailed: a check failed, or the candidate has ended since.
@@ -89,7 +91,7 @@ def go_live(
                 replaced=replaced,
                 why_replaced=why_replaced,
                 run=resources.owner,
-                entry=entry,
+                entry=entry and replace(entry, event=f"{entry.event}:{number}"),
             )
         settle_deployments(resources, environment, now=now, alias_may_lag=environment == PRODUCTION)
         return _answering(resources, environment, verification)

@@ -1,4 +1,9 @@
-"""Nobody's version reaches production against the spec's word on who has to approve it."""
+"""Nobody's version reaches production against the spec's word on who has to approve it.
+
+The word is in the ledger, of this very proposal, and is looked up there under the lease by whatever
+starts a version in production or sends requests to it. What tasks hand each other, and in which
+state they are, lets nothing in: who may edit a run can change both.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +13,14 @@ import logging
 from include.evergreen.contracts import Answer, Proposal
 from include.evergreen.errors import NotApproved
 from include.evergreen.policy import approving
-from include.evergreen.policy.releasing import SLACK
+from include.evergreen.policy.releasing import SLACK, Word
 from include.evergreen.stages.deploy.services import PRODUCTION
 from include.evergreen.stages.release import rollout
 from include.evergreen.stages.release.journal import journal
 from include.evergreen.stages.release.propose import superseded_by
+from include.evergreen.stages.release.retired import why_retired
 from include.evergreen.stages.release.stand import stand_of
-from include.evergreen.stages.release.words import PROPOSAL, last_word
+from include.evergreen.stages.release.words import PROPOSAL, last_word, why_of
 from include.evergreen.stages.resources import Resources
 
 log = logging.getLogger(__name__)
@@ -23,13 +29,16 @@ log = logging.getLogger(__name__)
 ANSWER = "answer"
 #: For how long after a yes the next word is awaited.
 _NEXT_WORD = 3 * SLACK
+#: Words after which a release is on its way into production.
+_LET_IN: frozenset[Word] = frozenset({"approved", "shifting", "at_once", "releasing"})
 
 
 def approve(resources: Resources, proposal: Proposal, *, now: dt.datetime) -> bool:
     """Whether the release goes on; False where a newer staged version has taken its place.
 
     Raises:
-        NotApproved: somebody has to approve it (deployment.approval), and nobody has.
+        NotApproved: somebody has to approve it (deployment.approval), and nobody has; or it is
+            not what is proposed.
     """
     if was_begun(resources, proposal):
         return True
@@ -39,9 +48,83 @@ def approve(resources: Resources, proposal: Proposal, *, now: dt.datetime) -> bo
         return False
     if resources.spec.deployment.approval != "automatic":
         raise _nobody_has(proposal)
-    why = "deployment.approval is automatic"
-    journal(resources, "approved", proposal, why, now=now, until=now + _NEXT_WORD)
+    if _word_on(resources, proposal) != "approved":
+        require_proposed(resources, proposal)
+        why = "deployment.approval is automatic"
+        journal(resources, "approved", proposal, why, now=now, until=now + _NEXT_WORD)
     return True
+
+
+def require_approval(resources: Resources, proposal: Proposal) -> None:
+    """This very proposal was let into production, and its model is not retired; under the lease.
+
+    What answers there already needs no word: nothing is moved.
+
+    Raises:
+        NotApproved: it was not, or is not any more.
+    """
+    who, again = f"{proposal.model} v{proposal.version}", f"{proposal.model}.release"
+    retired = why_retired(resources.ledger, resources.model)
+    if retired:
+        raise NotApproved(
+            f"{who} is not brought into production: {proposal.model} is retired ({retired}). "
+            f"{proposal.model}.retire takes that back: 'undo'."
+        )
+    live = resources.ledger.deployment(resources.model, PRODUCTION)
+    image = proposal.image.digest
+    if live and (live.version, live.service.image_digest) == (proposal.version, image):
+        return
+    if _is_spent(resources, proposal):
+        raise NotApproved(
+            f"{who} went live by this very proposal, and was taken out of production since: a yes "
+            f"is good for once. If it is wanted again, run {again} with version "
+            f"{proposal.version}."
+        )
+    if _word_on(resources, proposal) not in _LET_IN:
+        raise NotApproved(
+            f"{who} is not brought into production: the ledger's last word on it is "
+            f"{_told(resources, proposal)}, and 'approved' of this very proposal is required, "
+            f"whatever the tasks of this run say. If it is wanted, run {again} with version "
+            f"{proposal.version}, and have it approved there."
+        )
+
+
+def _is_spent(resources: Resources, proposal: Proposal) -> bool:
+    """Whether its version went live since it was made; it does not answer by now."""
+    records = resources.ledger.deployments(resources.model, environment=PRODUCTION)
+    been = (record for record in records if record.live_at is not None)
+    since = (record for record in been if record.id > (proposal.after or 0))
+    return any(record.version == proposal.version for record in since)
+
+
+def require_proposed(resources: Resources, proposal: Proposal) -> None:
+    """This very proposal is the last that was said of its version: it may be answered.
+
+    Raises:
+        NotApproved: it was answered, is over, or was never made.
+    """
+    if _word_on(resources, proposal) != "proposed":
+        raise NotApproved(
+            f"{proposal.model} v{proposal.version} is not what is proposed: the ledger's last word "
+            f"on it is {_told(resources, proposal)}, and 'proposed' with this very proposal is "
+            f"required. Nothing was recorded. If it is wanted, run {proposal.model}.release with "
+            f"version {proposal.version}."
+        )
+
+
+def _word_on(resources: Resources, proposal: Proposal) -> Word | None:
+    """The last word on a version, if it is of this very proposal; else None."""
+    word, decision = last_word(resources.ledger, resources.model, proposal.version)
+    ours = decision is not None and decision.details.get(PROPOSAL) == proposal.as_json()
+    return word if ours else None
+
+
+def _told(resources: Resources, proposal: Proposal) -> str:
+    word, _ = last_word(resources.ledger, resources.model, proposal.version)
+    if word is None:
+        return "none"
+    ours = _word_on(resources, proposal) is not None
+    return f"'{word}'" if ours else f"'{word}', not of this proposal"
 
 
 def was_begun(resources: Resources, proposal: Proposal) -> bool:
@@ -51,14 +134,12 @@ def was_begun(resources: Resources, proposal: Proposal) -> bool:
         return True  # of a release that was interrupted after its switch
     if stand_of(resources, proposal.version) is not None:
         return True  # before its strategy began, which goes on meanwhile
-    word, decision = last_word(resources.ledger, proposal.model, proposal.version)
-    ours = decision is not None and decision.details.get(PROPOSAL) == proposal.as_json()
-    return ours and word in {"at_once", "releasing"}
+    return _word_on(resources, proposal) in {"at_once", "releasing"}
 
 
 def answered(resources: Resources, proposal: Proposal) -> Answer | None:
     """What was recorded as the answer to this very proposal; None before there is one."""
-    _, decision = last_word(resources.ledger, proposal.model, proposal.version)
+    _, decision = last_word(resources.ledger, resources.model, proposal.version)
     if decision is None or decision.details.get(PROPOSAL) != proposal.as_json():
         return None
     found = decision.details.get(ANSWER)
@@ -66,7 +147,7 @@ def answered(resources: Resources, proposal: Proposal) -> Answer | None:
 
 
 def record_answer(
-    resources: Resources, proposal: Proposal, answer: Answer | None, *, now: dt.datetime
+    resources: Resources, proposal: Proposal, answer: Answer, *, now: dt.datetime
 ) -> str:
     """Why the release does not go on, for good in the journal; empty: somebody approved it.
 
@@ -75,21 +156,16 @@ def record_answer(
     Args:
         resources: of the model.
         proposal: what was asked about.
-        answer: what came back; None where nobody had to be asked.
+        answer: what came back.
         now: the time.
 
     Raises:
-        NotApproved: nobody was asked, and nobody had approved it before; or somebody answered who
-            may not. Nothing is recorded then, and it can be asked again.
+        NotApproved: it is not what is proposed; or somebody answered who may not. Nothing is
+            recorded then, and it can be asked again.
     """
-    if was_begun(resources, proposal):
-        return ""
-    recorded = answered(resources, proposal)
-    if recorded is not None:
-        word, _ = last_word(resources.ledger, proposal.model, proposal.version)
-        return "" if word == "approved" else f"v{proposal.version} is not released: {word}."
-    if answer is None:
-        raise _nobody_has(proposal)
+    if was_begun(resources, proposal) or answered(resources, proposal) is not None:
+        return why_not_approved(resources, proposal)
+    require_proposed(resources, proposal)
     rules = resources.spec.deployment.approval_rules
     uncounted = approving.why_not_counted(answer, rules.users)
     if uncounted:
@@ -98,7 +174,7 @@ def record_answer(
             "answer (clear 'ask_person'), or change the list."
         )
     newer = superseded_by(resources.ledger, proposal)
-    word = approving.outcome(answer, newer)
+    word = approving.outcome(answer, newer, approving.deadline(proposal, rules.timeout_s))
     until = now + _NEXT_WORD if word == "approved" else None
     why = approving.why(word, answer, newer, rules.timeout_s)
     said = {"comment": answer.comment} if answer.comment else {}
@@ -106,12 +182,28 @@ def record_answer(
         resources, word, proposal, why, now=now, actor=approving.actor(word, answer), until=until,
         evidence={ANSWER: answer.as_json(), **said},
     )  # fmt: skip
-    by = f" by {answer.person}" if answer.person and word != "superseded" else ""
-    return "" if word == "approved" else f"v{proposal.version} is not released: {word}{by}, {why}."
+    return why_not_approved(resources, proposal)
+
+
+def why_not_approved(resources: Resources, proposal: Proposal) -> str:
+    """Why the release does not go on, as the ledger has it; empty: it was approved, or begun.
+
+    Raises:
+        NotApproved: nobody has answered to this very proposal.
+    """
+    if was_begun(resources, proposal):
+        return ""
+    answer = answered(resources, proposal)
+    if answer is None:
+        raise _nobody_has(proposal)
+    word, decision = last_word(resources.ledger, resources.model, proposal.version)
+    by = f" by {answer.person}" if word == "rejected" else ""
+    why_not = f"v{proposal.version} is not released: {word}{by}, {why_of(decision)}."
+    return "" if word == "approved" else why_not
 
 
 def _nobody_has(proposal: Proposal) -> NotApproved:
     return NotApproved(
         f"{proposal.model} v{proposal.version} needs somebody's approval "
-        "(deployment.approval: required), and nobody has given it."
+        "(deployment.approval: required), and the ledger has nobody's. Clear 'ask_person' to ask."
     )

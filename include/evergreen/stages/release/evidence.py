@@ -6,35 +6,40 @@ bar of a table. It is no template either; whoever shows it must not make it one.
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from include.evergreen.contracts import Candidate, GateResult, Judgement, Proposal, Question
 from include.evergreen.errors import ArtifactRefused
+from include.evergreen.policy.approving import deadline
 from include.evergreen.stages.deploy.acceptance import acceptance_table
 from include.evergreen.stages.deploy.build import recorded_candidate
 from include.evergreen.stages.deploy.services import STAGING
-from include.evergreen.stages.release.approval import answered, was_begun
+from include.evergreen.stages.release.approval import answered, require_proposed, was_begun
 from include.evergreen.stages.resources import Resources
-from include.evergreen.stages.training.card.markdown import link, safe
+from include.evergreen.stages.training.card.markdown import link, unlinked
 
 _LONGEST, _LONGEST_CELL = 500, 120
 #: A longer word would not be wrapped, and make the whole page as wide as itself.
 _LONG_WORD = re.compile(r"\S{41,}")
 
 
-def question(resources: Resources, proposal: Proposal, *, now: dt.datetime) -> Question | None:
-    """What a person is asked; None where this very proposal was answered, or begun, before."""
+def question(resources: Resources, proposal: Proposal) -> Question | None:
+    """What a person is asked; None where this very proposal was answered, or begun, before.
+
+    Raises:
+        NotApproved: it is not what is proposed: an answer would be to nothing.
+    """
     if was_begun(resources, proposal) or answered(resources, proposal) is not None:
         return None
+    require_proposed(resources, proposal)
     candidate = recorded_candidate(resources, proposal.version)
     training = resources.ledger.training(candidate.training_key)
-    waits = dt.timedelta(seconds=resources.spec.deployment.approval_rules.timeout_s)
+    until = deadline(proposal, resources.spec.deployment.approval_rules.timeout_s)
     against = f"instead of v{proposal.replaces}" if proposal.replaces else "as the first version"
     parts = [
         f"**{proposal.model} v{proposal.version}** {against}: {_text(proposal.reason)}.",
-        f"Not answered by {now + waits:%Y-%m-%d %H:%M} UTC, it is not released.",
+        f"Not answered by {until:%Y-%m-%d %H:%M} UTC, it is not released.",
         *_judged(training.judgement if training else None),
         "### Checks in staging",
         _table(("check", "passed", "seen", "required"), _checks(resources, proposal.version)),
@@ -115,7 +120,7 @@ def _more(resources: Resources, candidate: Candidate, proposal: Proposal) -> Ite
 
 def _text(value: str, longest: int = _LONGEST) -> str:
     cut = value if len(value) <= longest else f"{value[: longest - 3]}..."
-    return safe(cut)
+    return unlinked(cut)
 
 
 def _cell(value: str) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+from dataclasses import replace
 
 from include.evergreen.adapters.ledger import DeploymentRecord, Ledger
 from include.evergreen.contracts import BuiltImage, Proposal
 from include.evergreen.errors import ArtifactRefused, InputError
+from include.evergreen.policy.approving import deadline
 from include.evergreen.policy.releasing import SLACK, Standing, why_not_proposed
 from include.evergreen.stages.deploy.build import judged_against, recorded_candidate
 from include.evergreen.stages.deploy.deployment_lease import under_deployment_lease
@@ -212,13 +214,31 @@ def _proposed(
         by_hand=by_hand,
         asked_by=asked_by,
         owner=resources.owner,
+        at=now.isoformat(),
+        after=_last_live(resources),
     )
+    proposal = _made_before(resources, proposal) or proposal
     rules = resources.spec.deployment
     waits = rules.approval_rules.timeout_s if rules.approval == "required" else 0.0
-    until = now + dt.timedelta(seconds=waits) + SLACK
+    until = deadline(proposal, waits) + SLACK
     why = reason or "asked for by hand"
     journal(resources, "proposed", proposal, why, now=now, actor=who(asked_by), until=until)
     return proposal
+
+
+def _last_live(resources: Resources) -> int | None:
+    """The deployment that went live in production last, live still or not; None: none ever did."""
+    records = resources.ledger.deployments(resources.model, environment=PRODUCTION)
+    return max((record.id for record in records if record.live_at is not None), default=None)
+
+
+def _made_before(resources: Resources, proposal: Proposal) -> Proposal | None:
+    """The same proposal as this run made it before; None where it did not, or it was answered."""
+    word, decision = last_word(resources.ledger, proposal.model, proposal.version)
+    if word != "proposed" or decision is None:
+        return None
+    made = Proposal.from_json(decision.details[PROPOSAL])
+    return made if replace(proposal, at=made.at) == made else None
 
 
 def verified_image(resources: Resources, record: DeploymentRecord) -> BuiltImage:

@@ -67,11 +67,17 @@ def take_back(
         InputError: the model's name was not typed, or it is not retired.
     """
     _confirm(resources, confirmed)
-    if not why_retired(resources.ledger, resources.model):
-        raise InputError(f"{resources.model} is not retired: there is nothing to take back.")
+    model, retired = resources.model, resources.ledger.last_decision(resources.model, STAGE)
+    if retired is None or retired.verdict != RETIRED:
+        raise InputError(f"{model} is not retired: there is nothing to take back.")
     why, details = reason or "asked for by hand", {"asked_by": asked_by}
-    resources.ledger.record_decision(resources.model, STAGE, "taken_back", why, details, now)
-    resources.registry.remove_alias(resources.model, RETIRED)
+    entry = JournalEntry(
+        f"taken_back:{retired.first_seen.isoformat()}", model, "taken_back",
+        who(asked_by) or Actor("policy", STAGE), cut(why), run=resources.owner,
+    )  # fmt: skip
+    resources.ledger.record_decision(model, STAGE, "taken_back", why, details, now, entry=entry)
+    resources.registry.remove_alias(model, RETIRED)
+    anchor_entries(resources, model, now=now)
 
 
 def _confirm(resources: Resources, confirmed: str) -> None:

@@ -30,7 +30,7 @@ from include.evergreen.stages.deploy.settle import BACK, ROLLED_BACK
 from include.evergreen.stages.deploy.traffic import refuse_without_door
 from include.evergreen.stages.deploy.verify import Proof, prove
 from include.evergreen.stages.release import rollout
-from include.evergreen.stages.release.journal import say, told, who
+from include.evergreen.stages.release.journal import mark_of, say, told, who
 from include.evergreen.stages.release.on_card import tell_cards
 from include.evergreen.stages.release.stand import UnderWay, under_way
 from include.evergreen.stages.release.words import last_word, words
@@ -81,6 +81,19 @@ def put_back(resources: Resources, wanted: Return, *, clock: Clock = utc_now) ->
         VerificationFailed: it does not prove itself; what answered before still does.
         Unsupported: the spec asks for a door that it cannot have.
     """
+    try:
+        return _put_back(resources, wanted, clock)
+    except (ArtifactRefused, VerificationFailed) as failure:
+        why = str(failure).partition("\n")[0]
+        entry = told(
+            resources, "rollback_failed", wanted.version, why, replaces=wanted.leaves,
+            actor=who(wanted.asked_by), marks=[mark_of(wanted, why)],
+        )  # fmt: skip
+        resources.ledger.append_journal(entry, clock())
+        raise
+
+
+def _put_back(resources: Resources, wanted: Return, clock: Clock) -> Deployment:
     ended = _end_strategy(resources, wanted, clock)
     if ended is not None:
         return ended

@@ -11,6 +11,7 @@ from include.evergreen.stages.deploy.promote import proven_by
 from include.evergreen.stages.deploy.services import PRODUCTION, runtime_for
 from include.evergreen.stages.deploy.traffic import shut_door
 from include.evergreen.stages.deploy.verify import Proof, verify_candidate
+from include.evergreen.stages.release.approval import require_approval
 from include.evergreen.stages.release.journal import journal
 from include.evergreen.stages.release.stand import stand_of
 from include.evergreen.stages.release.switch import still_to_replace
@@ -28,6 +29,7 @@ def start_in_production(
 
     Raises:
         LeaseLost: another version went live since this one was proposed.
+        NotApproved: the ledger has no word that lets this very proposal in.
         ArtifactRefused: the image that staging verified is not there any more.
         VerificationFailed: with every failed check; the candidate was removed.
         SettingsError: the spec asks for a door, and what it needs is missing.
@@ -38,6 +40,7 @@ def start_in_production(
     live = resources.ledger.deployments(resources.model, ["live"], PRODUCTION)
     if live and live[0].service and live[0].service.image_digest == image.digest:
         return proven_by(live[0], live[0].service)
+    require_approval(resources, proposal)
     stand = stand_of(resources, proposal.version)
     if stand is not None and stand.proven.service.image_digest == image.digest:
         return stand.proven

@@ -124,7 +124,7 @@ def test_an_ab_test_ends_by_labels_with_a_report(
     if wins:
         assert production.look(proposal).version == 2
         assert production.shares() == [(0.5, 0.5), name(2)]
-        assert production.events(2)[-2:] == ["advanced:v2:0:step 2", "released:v2:0"]
+        assert production.events(2)[-2:] == ["advanced:v2:step 2", "released:v2"]
     else:
         with pytest.raises(ReleaseAborted, match="a/b test: the old version loses less"):
             production.look(proposal)

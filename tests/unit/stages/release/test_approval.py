@@ -27,8 +27,9 @@ from include.evergreen.stages.training.card.markdown import link
 from tests.containers.conftest import House, snapshot
 from tests.unit.stages.release.conftest import live, register, words
 
-YES = Answer(True, "reviewer", "7", "looks good", "t")
-NO = Answer(False, "reviewer", "7", "too slow", "t")
+AT = "2024-05-02T00:00:00+00:00"
+YES = Answer(True, "reviewer", "7", "looks good", AT)
+NO = Answer(False, "reviewer", "7", "too slow", AT)
 CLOCK = Answer(False)
 EVIL = "{{ x }} <img src=x> | [a](http://evil) `b`"
 
@@ -55,6 +56,8 @@ def proposed(house: House) -> Proposal:
 
 
 def record(house: House, proposal: Proposal, answer: Answer | None) -> str:
+    if answer is None:
+        return approval.why_not_approved(house.resources, proposal)
     return approval.record_answer(house.resources, proposal, answer, now=house.now())
 
 
@@ -72,7 +75,7 @@ def test_a_yes_is_kept_with_its_person_and_comment_however_often_it_is_told(asks
     assert (entry["why"], entry["evidence"]["comment"]) == ("looks good", "looks good")
     assert record(asks, proposal, NO) == "", "what was recorded first stands"
     assert record(asks, proposal, None) == "", "and is not asked for again"
-    assert evidence.question(asks.resources, proposal, now=asks.now()) is None
+    assert evidence.question(asks.resources, proposal) is None
 
 
 def test_a_no_ends_it_and_only_a_person_proposes_it_again(asks: House) -> None:
@@ -101,7 +104,7 @@ def test_what_the_clock_said_is_nobody_s_no_and_is_asked_again(asks: House) -> N
     later = asks.now() + ASK_AGAIN
     assert waiting.unseen(ledger, "rides", later)[0] == "the release that was begun did not end"
     again = proposed(asks)
-    assert evidence.question(asks.resources, again, now=asks.now()) is not None
+    assert evidence.question(asks.resources, again) is not None
     assert record(asks, again, YES) == ""
 
 
@@ -128,18 +131,18 @@ def test_without_an_answer_nothing_is_released(asks: House) -> None:
 def test_who_is_not_listed_neither_approves_nor_rejects_whatever_airflow_lets_them(
     asks: House, approves: bool
 ) -> None:
-    proposal, unlisted = proposed(asks), Answer(approves, "somebody", "8", "trust me", "t")
+    proposal, unlisted = proposed(asks), Answer(approves, "somebody", "8", "trust me", AT)
     with pytest.raises(NotApproved, match=r"somebody \(user id '8'\) answered, and is none of"):
         record(asks, proposal, unlisted)
     assert words(asks) == [("proposed", 1)]
-    assert evidence.question(asks.resources, proposal, now=asks.now()) is not None, "asked again"
+    assert evidence.question(asks.resources, proposal) is not None, "asked again"
     assert record(asks, proposal, YES) == ""
 
 
 def test_a_release_that_was_let_in_before_is_gone_on_with_unasked(asks: House) -> None:
     proposal = proposed(asks)
     journal(asks.resources, "releasing", proposal, "proven", now=asks.now())
-    assert evidence.question(asks.resources, proposal, now=asks.now()) is None
+    assert evidence.question(asks.resources, proposal) is None
     assert record(asks, proposal, None) == ""
     assert approval.approve(asks.resources, proposal, now=asks.now())
     assert words(asks)[-1] == ("releasing", 1), "its watch is still found by the next run"
@@ -162,7 +165,7 @@ def test_the_question_shows_scores_gates_checks_and_links(asks: House) -> None:
     ledger.record_candidate(Candidate("rides", 2, "r", key, "m", refitted=True), asks.now())
     live(asks, 1, "production")
     live(asks, 2, "staging")
-    asked = evidence.question(asks.resources, proposed(asks), now=asks.now())
+    asked = evidence.question(asks.resources, proposed(asks))
     assert asked is not None
     assert asked.subject == "Release rides v2 instead of v1?"
     body = asked.body
@@ -203,7 +206,7 @@ def test_the_question_shows_what_was_expected_and_what_was_got(
         "digest": "d" * 64, "results": [result.as_json() for result in results],
     }  # fmt: skip
     kept["r/acceptance/acceptance.json"] = json.dumps(document)
-    asked = evidence.question(asks.resources, proposed(asks), now=asks.now())
+    asked = evidence.question(asks.resources, proposed(asks))
     assert asked is not None
     section = asked.body.partition("### Acceptance examples")[2].partition("### More")[0]
     assert "**rides v1: 60 of 61 acceptance examples as expected.**" in section
@@ -230,13 +233,13 @@ def test_the_question_says_why_there_are_no_acceptance_examples(
         ("rides.acceptance.yaml", "not verified since it names rides.acceptance.yaml"),
     ):
         house = asks.with_spec(approval="required", acceptance=named)
-        asked = evidence.question(house.resources, proposal, now=asks.now())
+        asked = evidence.question(house.resources, proposal)
         assert asked is not None
         assert f"### Acceptance examples\n\n{none}{why}.\n" in asked.body
 
 
 def test_the_question_is_asked_also_of_a_version_that_the_registry_has_not(asks: House) -> None:
-    asked = evidence.question(asks.resources, proposed(asks), now=asks.now())
+    asked = evidence.question(asks.resources, proposed(asks))
     assert asked is not None
     assert "### Acceptance examples\n\nNot in the registry: " in asked.body
 
@@ -252,7 +255,7 @@ def test_a_long_word_does_not_make_the_page_wide() -> None:
     [
         ("http://mlflow:5000/#/runs/1", "[Run](http://mlflow:5000/#/runs/1)"),
         ("javascript:alert(1)", "Run: javascript:alert(1)"),
-        ("http://x) <b>", "Run: http://x) &lt;b&gt;"),
+        ("http://x) <b>", "Run: http:\u200b//x) &lt;b&gt;"),
     ],
 )
 def test_only_an_address_that_a_browser_may_follow_is_a_link(url: str, shown: str) -> None:

@@ -22,6 +22,7 @@ from include.evergreen.stages.release import (
     start,
     strategies,
 )
+from include.evergreen.stages.release.journal import say_of
 from include.evergreen.stages.resources import Resources
 from tests.containers.conftest import House
 from tests.unit.stages.release.conftest import image_of, register, spec
@@ -33,7 +34,6 @@ CANARY = {
 }  # fmt: skip
 MARKED = (
     (Ledger, "record_decision"),
-    (Ledger, "append_journal"),
     (Ledger, "finish_deployment"),
     (FakeRuntime, "split"),
     (FakeRuntime, "publish"),
@@ -66,7 +66,15 @@ class Production:
         service = self.runtime.add(image)
         number = ledger.begin_deployment("rides", version, "production", service.name, self.clock())
         ledger.record_service(number, service, self.clock())
-        return Proposal("rides", version, image, None, replaces, "the test says so")
+        return self.approved(Proposal("rides", version, image, None, replaces, "the test says so"))
+
+    def approved(self, proposal: Proposal) -> Proposal:
+        """The proposal, which the ledger lets in."""
+        say_of(
+            self.house.resources, "approved", proposal, "by the test",
+            now=self.clock(), until=None, details={},
+        )  # fmt: skip
+        return proposal
 
     def proven(self, proposal: Proposal) -> Verification:
         service = self.runtime.service(proposal.image)
@@ -98,8 +106,10 @@ class Production:
         self.pass_s(WINDOW_S)
 
     def events(self, version: int) -> list[str]:
+        """Of the journal, without what tells a proposal or a deployment from every other one."""
         links = self.house.resources.ledger.journal("rides")
-        return [link.event for link in links if f":v{version}:" in link.event]
+        told = [link.event.split(":") for link in links if f":v{version}:" in link.event]
+        return [":".join([*event[:2], *event[3:]]) for event in told]
 
     def shares(self) -> list[Any]:
         """What clients were divided by, or whom they were sent to, each change once."""
@@ -149,7 +159,7 @@ def test_each_step_has_its_window_and_after_the_last_one_it_is_the_champion(
     assert production.shares() == [(0.9, 0.1), (0.5, 0.5), name(2)]
     assert production.house.states() == [(1, "spare"), (2, "live")], "as blue_green leaves it"
     assert production.events(2) == [
-        "advanced:v2:0:step 1", "advanced:v2:0:step 2", "advanced:v2:0:step 3", "released:v2:0",
+        "advanced:v2:step 1", "advanced:v2:step 2", "advanced:v2:step 3", "released:v2",
     ]  # fmt: skip
     assert production.look(proposal) == deployed, "repeated, it finds itself done"
 
@@ -170,7 +180,7 @@ def test_it_goes_at_once_when_it_fails_and_that_is_told_after_clients_are_safe(
     effects = [what for what in production.runtime.done if what[0] != "split"]
     assert effects[:2] == [("publish", name(1)), ("remove", name(2))]
     assert production.house.states() == [(1, "live"), (2, "failed")]
-    assert production.events(2)[-1] == "aborted:v2:0"
+    assert production.events(2)[-1] == "aborted:v2"
     count = len(production.events(2))
     with pytest.raises(ReleaseAborted, match="9 of 69"):
         production.look(proposal)
@@ -233,8 +243,8 @@ def test_another_run_goes_on_with_it_unasked_and_unproven_again(production: Prod
     assert again == proposal
     assert propose.choose_version(resources, 2, now=now) == proposal
     assert approval.approve(resources, again, now=now)
-    assert evidence.question(resources, again, now=now) is None
-    assert approval.record_answer(resources, again, None, now=now) == ""
+    assert evidence.question(resources, again) is None
+    assert approval.why_not_approved(resources, again) == ""
     assert start.start_in_production(resources, again, now=now) == production.proven(proposal)
     assert not [event for event in production.events(2) if event.startswith("approved")]
     stood = rollout.stand_of(resources, 2)
@@ -276,7 +286,7 @@ def test_where_it_is_not_possible_all_requests_go_at_once_and_it_is_told(
     deployed = production.look(production.new(2, 1))
     assert deployed is not None
     assert production.shares() == [name(2)]
-    assert production.events(2) == ["advanced:v2:0:at once", "released:v2:0"]
+    assert production.events(2) == ["advanced:v2:at once", "released:v2"]
     ledger = production.house.resources.ledger
     (told,) = [d for d in ledger.decisions_of("rides", "release") if d.verdict == "at_once"]
     assert "plain processes" in told.reason
@@ -316,9 +326,9 @@ def mortal(monkeypatch: pytest.MonkeyPatch, dies_at: int) -> list[str]:
     return passed
 
 
-def rollout_to_the_end(production: Production, version: int, *, broken: bool) -> str:
+def rollout_to_the_end(production: Production, proposal: Proposal, *, broken: bool) -> str:
     """Look after look, each after a death by another task; how it ended."""
-    proposal = production.new(version, production.house.live())
+    version = proposal.version
     old = production.house.live()
     for _ in range(12):
         try:
@@ -340,17 +350,19 @@ def rollout_to_the_end(production: Production, version: int, *, broken: bool) ->
 def test_a_death_between_any_two_effects_neither_loses_a_step_nor_takes_one_twice(
     production: Production, broken: bool
 ) -> None:
+    proposal = production.new(2, 1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(services, "runtime_of", lambda *_: production.runtime)
         effects = mortal(patch, 0)
-        assert rollout_to_the_end(production, 2, broken=broken) in {"live", "aborted"}
+        assert rollout_to_the_end(production, proposal, broken=broken) in {"live", "aborted"}
     for number in range(1, len(effects) + 1):
         version = number + 2
         old = production.house.live()
         production.runtime.done.clear()
+        proposal = production.new(version, old)
         with pytest.MonkeyPatch.context() as patch:
             mortal(patch, number)
-            ended = rollout_to_the_end(production, version, broken=broken)
+            ended = rollout_to_the_end(production, proposal, broken=broken)
         assert ended == ("aborted" if broken else "live"), (number, effects[number - 1])
         shares = [what for what in production.shares() if what != name(old)]
         wanted = [(0.9, 0.1)] if broken else [(0.9, 0.1), (0.5, 0.5), name(version)]
@@ -358,6 +370,6 @@ def test_a_death_between_any_two_effects_neither_loses_a_step_nor_takes_one_twic
         assert production.house.live() == (old if broken else version)
         events = production.events(version)
         assert len(events) == len(set(events))
-        assert (f"aborted:v{version}:0" in events) == broken
+        assert (f"aborted:v{version}" in events) == broken
         assert production.runtime.taken_away == [], "clients are told before a service goes"
         assert rollout.stand_of(production.house.resources, version) is None or not broken

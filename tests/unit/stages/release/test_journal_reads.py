@@ -41,7 +41,7 @@ def released(house: House, version: int, against: int | None) -> Proposal:
     resources = dataclasses.replace(house.resources, owner="rides.release manual__2026-11-30")
     proposal = propose.choose_version(resources, None, now=house.now())
     assert proposal is not None
-    yes = Answer(True, "reviewer", "7", COMMENT)
+    yes = Answer(True, "reviewer", "7", COMMENT, proposal.at)
     assert approval.record_answer(resources, proposal, yes, now=house.now()) == ""
     if against is not None:
         service = RunningService("1:1", "v", "process", "http://x", proposal.image.digest, "")

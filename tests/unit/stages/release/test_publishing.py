@@ -140,7 +140,8 @@ def test_who_wakes_without_its_lease_sends_clients_to_what_is_live_and_leaves_a_
     production: Production, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runtime, resources = production.runtime, production.house.resources
-    challenger = production.proven(production.new(2, 1)).service
+    proposal = production.new(2, 1)
+    challenger = production.proven(proposal).service
     live = resources.ledger.deployment("rides", "production").service
 
     def too_late(*_: object) -> None:
@@ -153,7 +154,7 @@ def test_who_wakes_without_its_lease_sends_clients_to_what_is_live_and_leaves_a_
         with pytest.raises(LeaseLost):
             traffic.publish(resources, "production", challenger)
         assert runtime.shares == {name(1): 1.0}
-        production.look(Proposal("rides", 2, image_of(production.house, 2), None, 1, ""))
+        production.look(proposal)
         with pytest.raises(LeaseLost):
             traffic.publish(resources, "production", live)
     assert runtime.shares == {name(1): 0.9, name(2): 0.1}
@@ -191,7 +192,7 @@ def test_without_what_its_door_needs_nothing_is_released_and_who_is_let_in_stays
     production: Production, caplog: pytest.LogCaptureFixture
 ) -> None:
     poor = with_door(production, token="")
-    proposal = Proposal("rides", 2, image_of(production.house, 2), None, 1, "")
+    proposal = production.approved(Proposal("rides", 2, image_of(production.house, 2), None, 1, ""))
     with pytest.raises(SettingsError, match=r"door\.token is on, and .* is empty") as refused:
         start.start_in_production(poor.house.resources, proposal, now=poor.clock())
     assert not refused.value.retryable
@@ -213,7 +214,7 @@ def test_plain_processes_refuse_a_door_and_answer_nobody_without_it(
     guarded = with_door(production)
     guarded.runtime.of(1).state = "stopped"
     monkeypatch.setattr(FakeRuntime, "splits", False)
-    proposal = Proposal("rides", 2, image_of(production.house, 2), None, 1, "")
+    proposal = production.approved(Proposal("rides", 2, image_of(production.house, 2), None, 1, ""))
     resources = guarded.house.resources
     with pytest.raises(Unsupported, match="there is no door"):
         start.start_in_production(resources, proposal, now=guarded.clock())

@@ -13,6 +13,9 @@ from include.evergreen.stages.training.card.words import Card, Pairs
 
 #: MLflow keeps 5,000 characters of a version's description.
 LONGEST_SHORT = 4_800
+#: Pages make a link of bare text too, where it has one of these (an extension of Markdown).
+_WOULD_LINK = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?=@)", re.IGNORECASE)
+_NO_WIDTH = "\u200b"
 _SPECIAL = re.compile(r"([\\`*_\[\]|#~])")
 _CONTENDERS = ("challenger", "champion", "baseline")
 _BAR = 20
@@ -188,3 +191,10 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         *(f"| {' | '.join(safe(value) for value in row)} |" for row in rows),
     ]
     return "\n".join(lines)
+
+
+def unlinked(value: str) -> str:
+    """Text as `safe` makes it, of which no page makes a link either: whoever wrote it, a person or
+    a file, does not send the reader anywhere. A space as wide as nothing breaks each address.
+    """
+    return _WOULD_LINK.sub(_NO_WIDTH, safe(value))
