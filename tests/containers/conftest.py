@@ -231,11 +231,16 @@ class House:
         assert watched is not None
         return watched
 
-    def switch(self, version: int | None = None) -> Proposal:
-        """What is staged answers in production, and its watch is still to come."""
+    def approve(self, version: int | None = None) -> Proposal:
+        """What is proposed, let in by the policy."""
         proposal = self.propose(version)
         assert proposal is not None
         assert approval.approve(self.resources, proposal, now=self.now())
+        return proposal
+
+    def switch(self, version: int | None = None) -> Proposal:
+        """What is staged answers in production, and its watch is still to come."""
+        proposal = self.approve(version)
         self.shift(proposal, self.start(proposal))
         return proposal
 

@@ -35,7 +35,7 @@ def test_staging_makes_no_champion_a_release_does_and_the_one_before_stays_warm(
     assert words(house) == [("proposed", 1), ("approved", 1), ("releasing", 1), ("released", 1)]
 
     stage(house, 2)
-    proposal = house.propose()
+    proposal = house.approve()
     assert (proposal.version, proposal.replaces) == (2, 1)
     levels = {**house.resources.spec.deployment.service_levels.model_dump(), "p99_ms": 0.001}
     with pytest.raises(VerificationFailed, match=r"(?s)load_p99.*rides\.release by hand"):
@@ -113,7 +113,7 @@ def test_a_rollback_goes_where_it_went_also_across_a_change_of_the_contract(
     resources = type(house.resources)(changed, house.resources.settings, owner="a run")
     edited = House(resources, house.folder, house.built)
     with pytest.raises(VerificationFailed, match="signature: columns"):
-        edited.start(edited.propose(2))
+        edited.start(edited.approve(2))
     assert edited.roll_back(2, "v1 was the wrong one").version == 2
     assert (house.live(), house.champion()) == (2, 2)
     again = edited.roll_back(None, "the same run once more")
