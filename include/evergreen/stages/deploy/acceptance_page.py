@@ -11,7 +11,7 @@ from html import escape
 from typing import Any
 
 from include.evergreen.contracts import AcceptanceResult
-from include.evergreen.stages.training.card.markdown import safe
+from include.evergreen.stages.training.card.markdown import unlinked
 
 #: Rows of the Markdown table: it stands in the body of a question to a person.
 MARKDOWN_ROWS = 50
@@ -134,7 +134,7 @@ def _value(value: Any) -> str:
 
 def _cell(text: str) -> str:
     """Text in a Markdown table: nothing of it is taken for markup."""
-    return safe(_cut(text, _LONGEST_CELL))
+    return unlinked(_cut(text, _LONGEST_CELL))
 
 
 def _cut(text: str, longest: int) -> str:

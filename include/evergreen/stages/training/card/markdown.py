@@ -59,7 +59,7 @@ def link(name: str, url: str) -> str:
     """A link that a browser can follow; anything else is text."""
     if url.startswith(("http://", "https://")) and not _NO_PLACE & set(url):
         return f"[{name}]({url})"
-    return f"{name}: {safe(url)}"
+    return f"{name}: {unlinked(url)}"
 
 
 def _head(card: Card) -> Iterator[str]:
