@@ -122,9 +122,10 @@ class Story:
         with self._steps.step(FIRST_RELEASED) as step:
             with self._takeover.passerby(self._next_days()) as passerby:
                 live = self._takeover.live(step, version, passerby)
+                where = step.detail
                 self._takeover.over(step, version)
             passerby.require_none_lost()
-            step.detail += f"; {self._takeover.told(version)}"
+            step.detail = f"{where}; {self._takeover.told(version)}; {passerby.told()}"
         return live
 
     def _staged(self) -> int:
