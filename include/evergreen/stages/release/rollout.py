@@ -72,7 +72,9 @@ def abort(
     evidence: dict[str, Any] | None = None,
     actor: Actor | None = None,
 ) -> NoReturn:
-    """All requests go to the champion at once, then it is told, then the new version goes.
+    """All requests go to the champion at once, then the new version goes, then it is told.
+
+    Told last: before that any run of release finds the strategy under way, and ends what is left.
 
     Raises:
         ReleaseAborted: always.
@@ -80,16 +82,18 @@ def abort(
     """
     with deployment_lease(resources, PRODUCTION):
         stand = stand_of(resources, proposal.version)
-        if stand is not None and not stand.ends:  # whoever goes on divides requests no more
+        if stand is not None and stand.ends:
+            why = stand.ends
+        elif stand is not None:  # whoever goes on divides requests no more
             renew(resources, proposal, replace(stand, ends=why), now=clock())
         live = resources.ledger.deployment(resources.model, PRODUCTION)
         if live is not None and not is_live(live, proposal):
             publish(resources, PRODUCTION, live.service)
+        _remove(resources, service, why, clock())
         if not aborted(resources, proposal):
             journal(
                 resources, "aborted", proposal, why, now=clock(), evidence=evidence, actor=actor
             )
-        _remove(resources, service, why, clock())
         settle_deployments(resources, PRODUCTION, now=clock(), alias_may_lag=True)
     tell_cards(resources)
     answers = f"v{live.version} answers" if live else "nothing answers"

@@ -32,6 +32,11 @@ WINDOW_S, DEADLINE_S = 10.0, 300.0
 CANARY = {
     "steps": [0.1, 0.5], "window_s": WINDOW_S, "min_requests": 50, "deadline_s": DEADLINE_S,
 }  # fmt: skip
+#: A look that ends a canary: what it does, in this order, settling last.
+ABORT = (
+    "split", "record_decision", "publish", "remove", "finish_deployment", "append_journal",
+    "record_decision", "publish",
+)  # fmt: skip
 MARKED = (
     (Ledger, "record_decision"),
     (Ledger, "finish_deployment"),
@@ -373,3 +378,29 @@ def test_a_death_between_any_two_effects_neither_loses_a_step_nor_takes_one_twic
         assert (f"aborted:v{version}" in events) == broken
         assert production.runtime.taken_away == [], "clients are told before a service goes"
         assert rollout.stand_of(production.house.resources, version) is None or not broken
+
+
+@pytest.mark.parametrize("dies_at", range(1, len(ABORT) + 1))
+def test_an_abort_that_dies_anywhere_is_ended_by_the_next_run(
+    production: Production, dies_at: int
+) -> None:
+    proposal = production.new(2, 1)
+    production.look(proposal)
+    production.serve(1)
+    production.serve(2, 60, refusals=9)
+    with pytest.MonkeyPatch.context() as patch:
+        passed = mortal(patch, dies_at)
+        with pytest.raises((Died, ReleaseAborted)):
+            production.look(proposal)
+    assert tuple(passed) == ABORT[:dies_at]
+    resources = production.house.resources
+    again = propose.choose_version(resources, None, now=production.clock())
+    if again is not None:
+        assert approval.approve(resources, again, now=production.clock())
+        start.start_in_production(resources, again, now=production.clock())
+        with pytest.raises(ReleaseAborted, match="9 of 69"):
+            production.look(again)
+    assert production.runtime.shares == {name(1): 1.0}
+    assert list(production.runtime.served) == [name(1)]
+    assert production.house.states() == [(1, "live"), (2, "failed")]
+    assert production.events(2).count("aborted:v2:0") == 1
