@@ -63,19 +63,22 @@ def take_back(
 ) -> None:
     """The model's DAGs work again; nothing answers until a version is trained or released.
 
+    Repeated, it ends what is left.
+
     Raises:
-        InputError: the model's name was not typed, or it is not retired.
+        InputError: the model's name was not typed, or it was never retired.
     """
     _confirm(resources, confirmed)
-    model, retired = resources.model, resources.ledger.last_decision(resources.model, STAGE)
-    if retired is None or retired.verdict != RETIRED:
+    model, last = resources.model, resources.ledger.last_decision(resources.model, STAGE)
+    if last is None:
         raise InputError(f"{model} is not retired: there is nothing to take back.")
-    why, details = reason or "asked for by hand", {"asked_by": asked_by}
-    entry = JournalEntry(
-        f"taken_back:{retired.first_seen.isoformat()}", model, "taken_back",
-        who(asked_by) or Actor("policy", STAGE), cut(why), run=resources.owner,
-    )  # fmt: skip
-    resources.ledger.record_decision(model, STAGE, "taken_back", why, details, now, entry=entry)
+    if last.verdict == RETIRED:  # else: done already, but for the alias
+        why, details = reason or "asked for by hand", {"asked_by": asked_by}
+        entry = JournalEntry(
+            f"taken_back:{last.first_seen.isoformat()}", model, "taken_back",
+            who(asked_by) or Actor("policy", STAGE), cut(why), run=resources.owner,
+        )  # fmt: skip
+        resources.ledger.record_decision(model, STAGE, "taken_back", why, details, now, entry=entry)
     resources.registry.remove_alias(model, RETIRED)
     anchor_entries(resources, model, now=now)
 

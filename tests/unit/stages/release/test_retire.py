@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 import pytest
 
+from include.evergreen.adapters.registry import Registry
 from include.evergreen.errors import InputError
 from include.evergreen.policy import journal_words
 from include.evergreen.stages.release import retire
@@ -78,6 +80,10 @@ def test_nothing_answers_aliases_are_moved_and_requests_answered_also_after_deat
     assert image is not None
     assert house.runtime.has(image), "kept for as long as the rules say"
 
+    with monkeypatch.context() as broken:
+        broken.setattr(Registry, "remove_alias", lambda *_: sys.exit("here it dies"))
+        with pytest.raises(SystemExit):
+            retire.take_back(house.resources, "rides", "wanted again", now=house.now())
     retire.take_back(house.resources, "rides", "wanted again", now=house.now())
     assert why_retired(ledger, "rides") == ""
     assert alias(house, "retired") is None
