@@ -39,8 +39,11 @@ _BY_HAND_ONLY: dict[str, str] = {
 }
 #: The event of a staged version normally wakes release sooner than this.
 GRACE = dt.timedelta(seconds=20)
-#: What was begun and did not end within its own time and this was dropped on the way.
-SLACK = dt.timedelta(minutes=10)
+#: What was begun and did not end within its own time and this was dropped on the way. Looks renew
+#: their word every few seconds, and a dead task is seen within a minute, and tried again. To wake
+#: too early costs little: `max_active_runs` is 1, so the run comes after the one that is still at
+#: work, and finds the work done.
+SLACK = dt.timedelta(minutes=3)
 #: A proposal that nobody answered is made again after this.
 ASK_AGAIN = dt.timedelta(days=1)
 

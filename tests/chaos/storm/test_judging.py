@@ -18,6 +18,9 @@ from include.evergreen import settings as evergreen_settings
 from include.evergreen.adapters.lake import Lake
 from include.evergreen.adapters.ledger import open_ledger
 from include.evergreen.contracts import Deployment, RunningService
+from include.evergreen.policy.releasing import SLACK
+from include.evergreen.request_trigger import POLL_S
+from tests.chaos.storm import plan, quiet
 from tests.chaos.storm.client import Client
 from tests.chaos.storm.deliveries import Expected
 from tests.chaos.storm.judging import _books, _given_up
@@ -107,6 +110,10 @@ def asked(
     with client:
         time.sleep(0.3)
     return client
+
+
+def test_a_release_whose_run_died_for_good_is_taken_up_and_ends_before_patience_does() -> None:
+    assert SLACK.total_seconds() + POLL_S + 4 * plan.LOOP_S < quiet.PATIENCE_S
 
 
 def test_an_answer_of_the_live_version_counts() -> None:

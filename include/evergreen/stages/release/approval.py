@@ -27,8 +27,6 @@ log = logging.getLogger(__name__)
 
 #: In the details of a word: what was answered.
 ANSWER = "answer"
-#: For how long after a yes the next word is awaited.
-_NEXT_WORD = 3 * SLACK
 #: Words after which a release is on its way into production.
 _LET_IN: frozenset[Word] = frozenset({"approved", "shifting", "at_once", "releasing"})
 
@@ -51,7 +49,7 @@ def approve(resources: Resources, proposal: Proposal, *, now: dt.datetime) -> bo
     if _word_on(resources, proposal) != "approved":
         require_proposed(resources, proposal)
         why = "deployment.approval is automatic"
-        journal(resources, "approved", proposal, why, now=now, until=now + _NEXT_WORD)
+        journal(resources, "approved", proposal, why, now=now, until=now + SLACK)
     return True
 
 
@@ -175,7 +173,7 @@ def record_answer(
         )
     newer = superseded_by(resources.ledger, proposal)
     word = approving.outcome(answer, newer, approving.deadline(proposal, rules.timeout_s))
-    until = now + _NEXT_WORD if word == "approved" else None
+    until = now + SLACK if word == "approved" else None
     why = approving.why(word, answer, newer, rules.timeout_s)
     said = {"comment": answer.comment} if answer.comment else {}
     journal(
