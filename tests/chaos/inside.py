@@ -38,6 +38,13 @@ def why_release(shift_s: float) -> dict[str, Any]:
     return {"state": "success", "value": unseen(resources().ledger, rides.MODEL, now)[0]}
 
 
+def ask_for_training(shift_s: float) -> dict[str, Any]:
+    """A request that nobody has answered."""
+    now = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=shift_s)
+    resources().ledger.request_retrain(rides.MODEL, "manual", "by the test", {}, now)
+    return {"state": "success"}
+
+
 def remove_services() -> dict[str, Any]:
     """Leave nothing on the engine: no container, no network, no image of a version."""
     opened = resources()

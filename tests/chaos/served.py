@@ -40,19 +40,22 @@ class Served:
         return found[0] if found else None
 
     def all_live(self) -> list[dict[str, Any]]:
-        """What is live in each environment, production first."""
+        """What is live in each environment, production first, and which that is."""
         ledger = self.home / "ledger.db"
         if not ledger.exists():
             return []
         with contextlib.closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as database:
             try:
                 rows = database.execute(
-                    "SELECT version, service FROM evergreen_deployments WHERE state = 'live' "
-                    "ORDER BY environment"
+                    "SELECT version, environment, service FROM evergreen_deployments "
+                    "WHERE state = 'live' ORDER BY environment"
                 ).fetchall()
             except sqlite3.OperationalError:
                 return []
-        return [{"version": version, **json.loads(service)} for version, service in rows]
+        return [
+            {"version": version, "environment": environment, **json.loads(service)}
+            for version, environment, service in rows
+        ]
 
     def answers(self, live: dict[str, Any]) -> bool:
         with contextlib.suppress(requests.RequestException):

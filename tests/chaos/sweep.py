@@ -69,8 +69,8 @@ def cases(recording: Recording, seed: int = 0) -> list[Case]:
     """Every failpoint of every task of the loop, before and after, at its first and its last hit.
 
     A failpoint that the same task passes in several steps is taken in the last of them, where the
-    earlier champion is live; one that does nothing once it is done, in the first task of all. How
-    it goes on alternates; another seed turns it round.
+    earlier champion is live, and in each that stands alone; one that does nothing once it is done,
+    in the first task of all. How it goes on alternates; another seed turns it round.
     """
     chosen: dict[tuple[str, str, str], tuple[Step, TaskRecord]] = {}
     for step in recording.steps:
@@ -79,7 +79,8 @@ def cases(recording: Recording, seed: int = 0) -> list[Case]:
                 if point in ONCE:
                     chosen.setdefault(("", "", point), (step, record))
                 else:
-                    chosen[step.dag, record.task, point] = step, record
+                    place = step.name if step.alone else step.dag
+                    chosen[place, record.task, point] = step, record
     found = [
         (step, record.task, point, moment, hit)
         for (_, _, point), (step, record) in chosen.items()
@@ -109,7 +110,7 @@ def run_case(recording: Recording, case: Case) -> Verdict:
     record = next(record for record in step.tasks if record.task == case.task)
     run = _put_back(recording, step, record)
     verdict = Verdict(case)
-    with Client(world, asks=step.live) as client:
+    with Client(world, asks=step.asks) as client:
         try:
             _die_and_go_on(recording, step, run, verdict)
         except TaskDied as error:
@@ -134,6 +135,7 @@ def _put_back(recording: Recording, step: Step, record: TaskRecord) -> Run:
 
 def _die_and_go_on(recording: Recording, step: Step, run: Run, verdict: Verdict) -> None:
     world, case = recording.world, verdict.case
+    world.prepare(run, case.task)
     ended = world.run_task(run, case.task, EVERGREEN_FAILPOINT=case.failpoint)
     if ended.state != "killed":
         verdict.broken.append(f"nothing died: the task ended as {ended.state} ({ended.error})")
@@ -144,7 +146,7 @@ def _die_and_go_on(recording: Recording, step: Step, run: Run, verdict: Verdict)
         world.finish(run)
     else:
         shift_s += LATER_S
-        run = world.run_dag(step.dag, shift_s=shift_s)
+        run = world.finish(world.new_run(step.dag, shift_s, step.run.params, step.run.ends))
     verdict.healthy_s = time.monotonic() - died
     verdict.broken += _differences(step.facts, recording.look(shift_s)["facts"])
     verdict.broken += _events(world, step, before | run.fired, shift_s)
@@ -194,16 +196,18 @@ def _differences(expected: dict[str, Any], seen: dict[str, Any]) -> list[str]:
 
 
 class Client:
-    """Asks the live champion without a pause; a request that fails while it is live is a loss.
+    """Asks the live champion without a pause, and what is in staging; a request that fails while
+    its version is live is a loss, and so is an environment that is empty from some moment on.
 
     A client that was handed to the next version meanwhile asks again there, as one behind a
-    gateway would be.
+    gateway would be. A probe is in no log and no count; what is none counts for a canary.
     """
 
-    def __init__(self, world: World, *, asks: bool) -> None:
+    def __init__(self, world: World, *, asks: bool, probe: bool = True) -> None:
         self.failures: list[str] = []
         self.answered = 0
         self._world, self._asks = world, asks
+        self._headers = {"X-Evergreen-Probe": "1"} if probe else {}
         self._body = {"dataframe_records": rides.requests(1, 1)}
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -219,16 +223,28 @@ class Client:
             self._thread.join()
 
     def _run(self) -> None:
+        seen: set[str] = set()
         while not self._done.wait(0.02):
-            live = self._world.live()
-            why = self._ask(live)
-            now = self._world.live()
-            if why and now is not None and (live or {}).get("endpoint") != now["endpoint"]:
-                why = self._ask(now)
-            if why:
-                self.failures.append(f"a request to the live champion failed: {why}")
-            else:
-                self.answered += 1
+            live = self._live()
+            seen |= set(live)
+            for environment in seen:
+                why = self._ask_once_more(environment, live.get(environment))
+                if why:
+                    self.failures.append(f"a request to {environment} failed: {why}")
+                else:
+                    self.answered += 1
+
+    def _ask_once_more(self, environment: str, live: dict[str, Any] | None) -> str:
+        """Why a request failed, also where clients are sent by now; '' where it was answered."""
+        why = self._ask(live)
+        now = self._live().get(environment) if why else None
+        if now is not None and (live or {}).get("endpoint") != now["endpoint"]:
+            why = self._ask(now)
+        return why
+
+    def _live(self) -> dict[str, dict[str, Any]]:
+        """What is live, by its environment."""
+        return {service["environment"]: service for service in self._world.all_live()}
 
     def _ask(self, live: dict[str, Any] | None) -> str:
         if live is None:
@@ -237,7 +253,7 @@ class Client:
             answer = requests.post(
                 f"{live['endpoint']}/invocations",
                 json=self._body,
-                headers={"X-Evergreen-Probe": "1"},
+                headers=self._headers,
                 timeout=30,
             )
         except requests.RequestException as error:

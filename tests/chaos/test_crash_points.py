@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 import random
+import re
 import time
 from pathlib import Path
 
@@ -15,13 +16,45 @@ from include.evergreen import effects
 from include.evergreen.preload import our_modules
 from tests.chaos.recording import Recording
 from tests.chaos.sweep import Case, Verdict, cases, run_case
+from tests.containers import test_crash_points as on_engine
+from tests.containers import test_gateway, test_gateway_release
 
 pytestmark = pytest.mark.filterwarnings("default")
 #: How many deaths each half of the sample of `make test` has; `make chaos` tries all.
 SAMPLE = 6
-_DOCKER = "containers only: tests/containers/test_crash_points.py"
 _AFTER_A_DEATH = "clears up what a death left: the tries after the sweep's deaths pass it"
 _PERSON = "a person delivers a file; no task writes to a landing zone"
+
+
+#: Effects of containers and their gateway; a test of tests/containers dies at each.
+ONLY_ON_ENGINE = (
+    "runtime.change_certificate",
+    "runtime.create",
+    "runtime.create_gateway",
+    "runtime.create_network",
+    "runtime.ensure_inside",
+    "runtime.ensure_outside",
+    "runtime.ensure_running",
+    "runtime.gateway",
+    "runtime.guard",
+    "runtime.join_network",
+    "runtime.open_place",
+    "runtime.order",
+    "runtime.reach",
+    "runtime.remember_ports",
+    "runtime.remove_network",
+    "runtime.restart",
+    "runtime.save",
+    "runtime.save_certificate",
+    "runtime.serving",
+    "runtime.split",
+    "runtime.start_again",
+    "runtime.start_gateway",
+    "runtime.take",
+    "runtime.version",
+    "runtime.withdraw",
+    "runtime.write_config",
+)
 #: Effects that the recorded loop does not pass, and why.
 NOT_IN_THE_LOOP = {
     "lake.discard": "an append that is given up after rows of it were written",
@@ -29,7 +62,6 @@ NOT_IN_THE_LOOP = {
     "lake.widen": "a contract that turns whole numbers into fractions",
     "landing.deliver": _PERSON,
     "landing.upload": _PERSON,
-    "ledger.answer_requests": "the same rows, spec and code once more: nothing is trained",
     "ledger.fail_training": "an error that no retry can help",
     "ledger.orphaned_trials": "no stage asks for it: the study itself knows its running trials",
     "ledger.postpone_landed": "a file that may not be read",
@@ -41,39 +73,9 @@ NOT_IN_THE_LOOP = {
     "registry.remove_logged_model": _AFTER_A_DEATH,
     "registry.remove_version": _AFTER_A_DEATH,
     "registry.take_away": "two that register one training in the same moment",
-    **dict.fromkeys(
-        (
-            "runtime.change_certificate",
-            "runtime.create",
-            "runtime.create_gateway",
-            "runtime.create_network",
-            "runtime.ensure_inside",
-            "runtime.ensure_outside",
-            "runtime.ensure_running",
-            "runtime.gateway",
-            "runtime.guard",
-            "runtime.join_network",
-            "runtime.open_place",
-            "runtime.order",
-            "runtime.reach",
-            "runtime.remember_ports",
-            "runtime.restart",
-            "runtime.save",
-            "runtime.save_certificate",
-            "runtime.split",
-            "runtime.start_again",
-            "runtime.start_gateway",
-            "runtime.take",
-            "runtime.withdraw",
-            "runtime.write_config",
-        ),
-        _DOCKER,
-    ),
+    **dict.fromkeys(ONLY_ON_ENGINE, "containers only: see `dies_on_engine`"),
     "runtime.discard": _AFTER_A_DEATH,
     "runtime.prepare": "`make setup` and the choice of a runtime; nothing to do for processes",
-    "runtime.remove_network": _DOCKER,
-    "runtime.serving": _DOCKER,
-    "runtime.version": _DOCKER,
     "spool_moves.forget_empty": _AFTER_A_DEATH,
     "studies.fail": "a trial that fails",
     "studies.integer": "an estimator with whole-number parameters: `studies.real` is its like",
@@ -81,6 +83,18 @@ NOT_IN_THE_LOOP = {
 }
 #: Passed by a loop on a busy machine.
 TIMED = {"ledger.renew_file", "ledger.renew_lease", "ledger.renew_ticket"}
+
+
+def dies_on_engine() -> set[str]:
+    """The effects of a runtime at which a test of containers dies."""
+    steps = (
+        *(test_gateway.START_DIES_AT + test_gateway.DEAF_DIES_AT + test_gateway.NETWORKS_DIE_AT),
+        *(test_gateway_release.SPLIT_DIES_AT + test_gateway_release.TLS_DIES_AT),
+        *(test_gateway_release.RENEWAL_DIES_AT + test_gateway_release.OPENING_DIES_AT),
+    )
+    tasks = (*on_engine.DEPLOY, *on_engine.FIRST_STEP, *on_engine.ABORT, *on_engine.STEPS)
+    of_gateway = {f"runtime.{step.partition(':')[0]}" for step in steps}
+    return of_gateway | {point for _, points in tasks for point in points}
 
 
 def seed() -> int:
@@ -145,6 +159,10 @@ def test_every_effect_is_in_the_loop_or_it_is_said_why_not(recording: Recording)
     assert recording.passed & set(NOT_IN_THE_LOOP) <= TIMED, "the loop does pass these"
 
 
+def test_at_every_effect_of_an_engine_alone_a_test_of_containers_dies() -> None:
+    assert set(ONLY_ON_ENGINE) - dies_on_engine() == set()
+
+
 @pytest.mark.parametrize("half", [0, 1])  # one for each worker
 def test_a_sample_of_deaths_loses_nothing(recording: Recording, half: int) -> None:
     number = seed()
@@ -157,7 +175,7 @@ def test_a_sample_of_deaths_loses_nothing(recording: Recording, half: int) -> No
 @pytest.mark.timeout(6 * 3600)
 @pytest.mark.parametrize("half", [0, 1])
 def test_every_death_loses_nothing(recording: Recording, half: int) -> None:
-    """`CHAOS_ONLY` limits it to the deaths whose name holds this text, such as `v1/deploy`."""
-    number, only = seed(), os.environ.get("CHAOS_ONLY", "")
-    chosen = [case for case in cases(recording, number)[half::2] if only in str(case)]
+    """`CHAOS_ONLY` limits it to the deaths in whose name it is found: `v1/deploy`, or a pattern."""
+    number, only = seed(), re.compile(os.environ.get("CHAOS_ONLY", ""))
+    chosen = [case for case in cases(recording, number)[half::2] if only.search(str(case))]
     sweep(recording, chosen, number, f"deaths {half}")

@@ -28,6 +28,14 @@ LANDING = "landing"
 _LOOK_AGAIN_S = 0.5
 
 
+@dataclass(frozen=True)
+class Ending:
+    """A run that rightly fails: at this task, whose candidate ends just before, with this error."""
+
+    task: str
+    error: str
+
+
 @dataclass
 class Run:
     """One run of a DAG: what its tasks ended as, and the form of one by hand."""
@@ -37,6 +45,7 @@ class Run:
     shift_s: float = 0.0
     params: dict[str, Any] = field(default_factory=dict)
     ended: dict[str, Ended] = field(default_factory=dict)
+    ends: Ending | None = None
 
     @property
     def fired(self) -> set[str]:
@@ -56,15 +65,16 @@ class World(Served):
         self._parked = folder / "parked"
         self._landed: dict[str, set[Path]] = {}
         self._ahead: dict[str, float] = {}
-        models = folder / "models"
-        models.mkdir()
-        (models / f"{spec['model']}.yaml").write_text(yaml.safe_dump(spec))
+        self._spec = spec
+        self._models = self.home / "models"  # put back with all the rest
+        self._models.mkdir(parents=True)
+        self.deploy_with()
         self.mlflow = MlflowServer(self.home / "mlflow", folder / "mlflow.log")
         self.server = ForkServer(
             {
                 "EVERGREEN_MLFLOW_URI": self.mlflow.url,
                 "EVERGREEN_HOME": str(self.home),
-                "EVERGREEN_MODELS_DIR": str(models),
+                "EVERGREEN_MODELS_DIR": str(self._models),
                 "AIRFLOW_HOME": str(folder / "airflow"),
                 "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
                 "EVERGREEN_DOCKER_URL": engine or f"unix://{folder / 'no-engine.sock'}",
@@ -78,6 +88,11 @@ class World(Served):
         self._plans: dict[str, list[dict[str, Any]]] = {}
         self._runs = 0
 
+    def deploy_with(self, **deployment: Any) -> None:
+        """From now on the spec says this of its deployment; without a word, what it said first."""
+        spec = {**self._spec, "deployment": {**self._spec["deployment"], **deployment}}
+        (self._models / f"{spec['model']}.yaml").write_text(yaml.safe_dump(spec))
+
     # --- tasks ----------------------------------------------------------------------------------
 
     def plan(self, dag: str) -> list[dict[str, Any]]:
@@ -90,9 +105,15 @@ class World(Served):
             self._plans[dag] = ended.value
         return self._plans[dag]
 
-    def new_run(self, dag: str, shift_s: float = 0.0, params: dict[str, Any] | None = None) -> Run:
+    def new_run(
+        self,
+        dag: str,
+        shift_s: float = 0.0,
+        params: dict[str, Any] | None = None,
+        ends: Ending | None = None,
+    ) -> Run:
         self._runs += 1
-        return Run(dag, f"run-{self._runs}", shift_s, params or {})
+        return Run(dag, f"run-{self._runs}", shift_s, params or {}, ends=ends)
 
     def run_task(self, run: Run, task: str, **environment: str) -> Ended:
         """One try of a task in a process of its own. A task that is skipped over is `skipped`."""
@@ -138,17 +159,39 @@ class World(Served):
         return self.finish(self.new_run(dag, shift_s))
 
     def finish(self, run: Run) -> Run:
-        """Run what the run has not ended yet; TaskDied if a task does not succeed."""
+        """Run what the run has not ended yet; TaskDied if a task does not end as it must."""
         for described in self.plan(run.dag):
             if described["task"] not in run.ended:
-                self.must(run, described["task"])
+                self.prepare(run, described["task"])
+                ended = self.must(run, described["task"])
+                if ended.state == "failed":
+                    break
         return run
 
     def must(self, run: Run, task: str) -> Ended:
         ended = self.run_task(run, task)
-        if ended.state not in {"success", "skipped"}:
+        if not self.is_well(run, task, ended):
             raise TaskDied(f"{run.dag}.{task} {ended.state}: {ended.error}\n{self.server.words()}")
         return ended
+
+    @staticmethod
+    def is_well(run: Run, task: str, ended: Ended) -> bool:
+        """Whether a task ended as it must."""
+        if run.ends is not None and run.ends.task == task and ended.state != "skipped":
+            return ended.state == "failed" and ended.error.startswith(f"{run.ends.error}:")
+        return ended.state in {"success", "skipped"}
+
+    def prepare(self, run: Run, task: str) -> None:
+        """Where a run rightly fails at this task, its candidate ends: what serves and is not live.
+
+        Its id begins with that of its process.
+        """
+        if run.ends is None or run.ends.task != task:
+            return
+        live = {service["service_id"].partition(":")[0] for service in self.all_live()}
+        for process in self.services():
+            if str(process.pid) not in live:
+                end(process)
 
     @staticmethod
     def _end(run: Run, task: str, ended: Ended) -> Ended:

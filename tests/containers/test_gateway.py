@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Self
@@ -24,6 +24,7 @@ import requests
 from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 from tritonclient import http as triton
 
+from include.evergreen import effects
 from include.evergreen import settings as evergreen_settings
 from include.evergreen.adapters.runtime import Limits, ServiceOrder, gateway, gateway_routes
 from include.evergreen.adapters.runtime.container_config import host_name
@@ -72,6 +73,43 @@ def built(engine: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[lis
     yield found
     for image in found:
         engine.remove_image(image.reference, force=True)
+
+
+#: Where a start dies, in the order in which its steps are taken: what is there once is not made
+#: again.
+START_DIES_AT = (
+    "open_place:before", "ensure_running:before", "gateway:before", "gateway:after",
+    "ensure_inside:before", "create_network:before", "create_network:after",
+    "ensure_inside:after", "ensure_outside:before", "create_network:after",
+    "ensure_outside:after", "create_gateway:before", "write_config:before", "write_config:after",
+    "create_gateway:after", "start_gateway:before", "join_network:before", "join_network:after",
+    "start_gateway:after", "remember_ports:before", "remember_ports:after",
+    "ensure_running:after", "take:before", "take:after", "open_place:after", "create:before",
+    "create:after", "reach:before", "save:before", "save:after", "order:before", "order:after",
+    "publish:before", "publish:after",
+)  # fmt: skip
+#: Where somebody dies who meets a gateway that is deaf, and who removes what nobody needs any more.
+DEAF_DIES_AT = ("start_again:before", "start_again:after")
+NETWORKS_DIE_AT = ("remove_network:before", "remove_network:after")
+
+
+@contextlib.contextmanager
+def dying(monkeypatch: pytest.MonkeyPatch, point: str) -> Iterator[None]:
+    """What is done meanwhile dies at this failpoint of the runtime, at the hit that it names."""
+    with monkeypatch.context() as armed:
+        armed.setattr(effects, "_passed", Counter())
+        armed.setenv(effects.ARMED, f"runtime.{point}:raise")
+        with pytest.raises(FailpointReached):
+            yield
+
+
+def die_at_each(
+    monkeypatch: pytest.MonkeyPatch, points: Iterable[str], act: Callable[[], object]
+) -> None:
+    """Begin it anew for each failpoint, and die there."""
+    for point in points:
+        with dying(monkeypatch, point):
+            act()
 
 
 @dataclass(frozen=True)
@@ -250,6 +288,7 @@ def test_a_gateway_that_is_deaf_is_restarted(
     assert version_at(service.endpoint) == "1"
     assert runtime.way_to(service) != before
     engine.pause(runtime._gateway.name)
+    die_at_each(monkeypatch, DEAF_DIES_AT, lambda: runtime.publish(service))
     assert runtime.publish(service) == service
     assert version_at(service.endpoint) == "1"
 
@@ -438,18 +477,7 @@ def test_a_body_that_no_spec_allows_is_refused_by_the_gateway_itself(
 def test_a_start_that_dies_at_any_step_of_the_gateway_is_finished_by_the_next(
     runtime: DockerRuntime, built: list[BuiltImage], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for point in (
-        "create_network:before", "create_network:after:1", "create_network:after:2",
-        "create_gateway:before", "create_gateway:after", "join_network:before",
-        "join_network:after", "start_gateway:after", "create:after", "reach:before",
-        "order:before", "order:after", "publish:after",
-    ):  # fmt: skip
-        name, _, when = point.partition(":")
-        when = when if when[-1].isdigit() else f"{when}:1"
-        monkeypatch.setenv("EVERGREEN_FAILPOINT", f"runtime.{name}:{when}:raise")
-        with pytest.raises(FailpointReached):
-            runtime.publish(start(runtime, built[0]))
-        monkeypatch.delenv("EVERGREEN_FAILPOINT")
+    die_at_each(monkeypatch, START_DIES_AT, lambda: runtime.publish(start(runtime, built[0])))
     service = runtime.publish(start(runtime, built[0]))
     assert version_at(service.endpoint) == "1"
     assert len(runtime.find()) == 1
@@ -497,7 +525,10 @@ def _listener(host: str, port: int) -> Any:
 
 
 def test_the_gateway_and_both_networks_stay_while_a_stopped_service_needs_them(
-    runtime: DockerRuntime, built: list[BuiltImage], engine: Any
+    runtime: DockerRuntime,
+    built: list[BuiltImage],
+    engine: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     service = runtime.publish(start(runtime, built[0]))
     names = set(runtime.networks())
@@ -515,7 +546,9 @@ def test_the_gateway_and_both_networks_stay_while_a_stopped_service_needs_them(
     runtime.remove(again, grace_s=1)
     assert {holds for _, holds in runtime.networks().values()} == {0}
     for name in names:
-        runtime.remove_network(name)
+        for point in NETWORKS_DIE_AT:
+            with dying(monkeypatch, point):
+                runtime.remove_network(name)
     assert runtime.networks() == {}
     label = f"{INSTALLATION}={runtime._installation}"
     assert engine.containers(all=True, filters={"label": label}) == []

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
+import functools
 import ipaddress
 import os
 import signal
@@ -25,13 +25,30 @@ from cryptography.x509.oid import NameOID
 from include.evergreen.adapters.runtime import PATIENCE_S, DoorSettings, Traffic
 from include.evergreen.adapters.runtime.docker_runtime import DockerRuntime
 from include.evergreen.contracts import BuiltImage, RunningService
-from include.evergreen.effects import FailpointReached
 from include.evergreen.spec import ModelSpec
 from include.evergreen.stages.deploy.service_probe import ServiceProbe
 from tests.containers.conftest import SPEC, remove_all, write_bundle
-from tests.containers.test_gateway import Crowd, runtime_at, start, version_at, wait_for
+from tests.containers.test_gateway import (
+    Crowd,
+    die_at_each,
+    dying,
+    runtime_at,
+    start,
+    version_at,
+    wait_for,
+)
 
 TOKEN = "a-token-that-nobody-guesses"
+#: Where a change of what clients meet dies: shares, a door with TLS, its certificate, none.
+SPLIT_DIES_AT = ("split:before", "save:after:2", "order:before:2", "order:after:2", "split:after")
+TLS_DIES_AT = (
+    "guard:before",
+    "save_certificate:before",
+    "save_certificate:after",
+    "restart:before",
+)
+RENEWAL_DIES_AT = ("change_certificate:before", "change_certificate:after")
+OPENING_DIES_AT = ("restart:after", "guard:after")
 
 
 @dataclass
@@ -202,14 +219,9 @@ def test_a_split_that_dies_before_the_order_is_made_good_by_the_next(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runtime, old, new = stage.runtime, stage.old, stage.new
-    for point in ("split:before", "save:after:2", "order:before:2", "order:after:2", "split:after"):
-        name, _, when = point.partition(":")
-        when = when if when[-1].isdigit() else f"{when}:1"
-        with monkeypatch.context() as dying:
-            dying.setenv("EVERGREEN_FAILPOINT", f"runtime.{name}:{when}:raise")
-            with contextlib.suppress(FailpointReached):
-                runtime.split({old: 0.5, new: 0.5})
-                pytest.fail(f"{point} was not passed")
+    for point in SPLIT_DIES_AT:
+        with dying(monkeypatch, point):
+            runtime.split({old: 0.5, new: 0.5})
         runtime.split({old: 0.5, new: 0.5})
         assert runtime.traffic("rides", "production").shares == {old.name: 0.5, new.name: 0.5}
         runtime.publish(old)
@@ -266,10 +278,8 @@ def test_a_door_lets_in_who_shows_the_token_over_tls_and_those_who_prove(
     assert version_at(runtime.reach(old)) == "1", "who proves it is let in"
 
     pem = certificate("first.example")
-    with monkeypatch.context() as dying:
-        dying.setenv("EVERGREEN_FAILPOINT", "runtime.restart:before:1:raise")
-        with pytest.raises(FailpointReached):
-            runtime.guard("rides", "production", DoorSettings(pem, TOKEN))
+    guard = functools.partial(runtime.guard, "rides", "production")
+    die_at_each(monkeypatch, TLS_DIES_AT, lambda: guard(DoorSettings(pem, TOKEN)))
     runtime.publish(old)  # whoever comes next finishes what the files say
     with pytest.raises(requests.ConnectionError):
         requests.get(f"{plain}/ping", headers=shown, timeout=5)
@@ -289,6 +299,7 @@ def test_a_door_lets_in_who_shows_the_token_over_tls_and_those_who_prove(
     before = runtime.way_to(old)
     renewed = certificate("second.example")
     assert not runtime.is_guarded("rides", "production", DoorSettings(renewed, TOKEN))
+    die_at_each(monkeypatch, RENEWAL_DIES_AT, lambda: guard(DoorSettings(renewed, TOKEN)))
     runtime.guard("rides", "production", DoorSettings(renewed, TOKEN))
     trusted.write_text(renewed.partition("-----BEGIN PRIVATE")[0])
     assert ask(**shown) == 200
@@ -298,6 +309,7 @@ def test_a_door_lets_in_who_shows_the_token_over_tls_and_those_who_prove(
     engine.restart(runtime._gateway.name, timeout=1)
     wait_for(lambda: version_at(runtime.reach(old)) == "1")
     assert (ask(**shown), ask()) == (200, 401), "the files remember the door"
+    die_at_each(monkeypatch, OPENING_DIES_AT, lambda: guard(DoorSettings()))
     runtime.guard("rides", "production", DoorSettings())
     assert stage.endpoint == plain
     wait_for(lambda: version_at(plain) == "1")
