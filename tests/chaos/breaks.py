@@ -12,7 +12,10 @@ from typing import Any
 
 from include.evergreen.contracts import Actor, JournalEntry
 from include.evergreen.policy.journal import contents
+from include.evergreen.policy.releasing import Word
 from include.evergreen.stages.deploy.services import order_for
+from include.evergreen.stages.release.journal import say
+from include.evergreen.stages.release.words import UNTIL
 from include.evergreen.stages.resources import Resources
 from tests.chaos import inside, rides
 
@@ -52,10 +55,73 @@ def _half_a_model(resources: Resources) -> None:
         path.write_bytes(path.read_bytes()[:-100])
 
 
-def _champion_of_nothing(resources: Resources) -> None:
+def _staging_elsewhere(resources: Resources) -> None:
+    resources.registry.set_alias(rides.MODEL, "staging", 1)
+
+
+def _no_champion(resources: Resources) -> None:
+    resources.registry.remove_alias(rides.MODEL, "champion")
+
+
+def _nothing_in(resources: Resources, environment: str) -> None:
     _sql(
         resources,
         "UPDATE evergreen_deployments SET state = 'stopped' "
+        f"WHERE state = 'live' AND environment = '{environment}'",
+    )
+
+
+def _champion_of_nothing(resources: Resources) -> None:
+    _nothing_in(resources, "production")
+
+
+def _staging_of_nothing(resources: Resources) -> None:
+    _nothing_in(resources, "staging")
+
+
+def _spare_of_nothing(resources: Resources) -> None:
+    _warm_for_ever(resources)
+    _nothing_in(resources, "production")
+
+
+def _spare_in_staging(resources: Resources) -> None:
+    _sql(
+        resources,
+        "UPDATE evergreen_deployments SET state = 'spare' "
+        "WHERE environment = 'staging' AND version = 1",
+    )
+
+
+def _two_spares(resources: Resources) -> None:
+    _sql(
+        resources,
+        "UPDATE evergreen_deployments SET state = 'spare' "
+        "WHERE environment = 'production' AND version = 1 AND state = 'stopped'",
+    )
+
+
+def _says(resources: Resources, word: Word, until: dt.datetime | None) -> None:
+    """The newest word of release on v2."""
+    at = dt.datetime.now(dt.UTC) + dt.timedelta(days=60)
+    details = {UNTIL: until.isoformat() if until else None}
+    say(resources, word, 2, "by the test", now=at, details=details)
+
+
+def _shifting_for_ever(resources: Resources) -> None:
+    _says(resources, "shifting", DAYS_AGO)
+
+
+def _aborted_and_live(resources: Resources) -> None:
+    _says(resources, "aborted", None)
+
+
+def _another_image(resources: Resources) -> None:
+    live = resources.ledger.deployment(rides.MODEL, "production")
+    other = live.service.image_digest[::-1]
+    _sql(
+        resources,
+        f"UPDATE evergreen_deployments SET service = replace(service, "
+        f"'{live.service.image_digest}', '{other}') "
         "WHERE state = 'live' AND environment = 'production'",
     )
 
@@ -196,7 +262,22 @@ BREAKS: dict[str, tuple[str, Callable[[Resources], None], str]] = {
     "never anchored": ("the_journal_tells_it_all", _never_anchored, "has no anchor since long"),
     "second version": ("one_version_a_key", _second_version, "has 2 versions"),
     "unknown version": ("one_version_a_key", _version_nobody_knows, "does not know it"),
-    "alias elsewhere": ("aliases_load", _alias_elsewhere, "points at v1, and v2 is live"),
+    "champion elsewhere": (
+        "aliases_load",
+        _alias_elsewhere,
+        "alias champion points at v1, and v2 is live in production",
+    ),
+    "staging elsewhere": (
+        "aliases_load",
+        _staging_elsewhere,
+        "alias staging points at v1, and v2 is live in staging",
+    ),
+    "no champion": ("aliases_load", _no_champion, "alias champion points at nothing, and v2"),
+    "staging of nothing": (
+        "aliases_load",
+        _staging_of_nothing,
+        "alias staging points at v2, and nothing is in staging",
+    ),
     "champion of nothing": (
         "aliases_load",
         _champion_of_nothing,
@@ -214,6 +295,28 @@ BREAKS: dict[str, tuple[str, Callable[[Resources], None], str]] = {
     "claimed for ever": ("nothing_is_half_done", _claimed_for_ever, "claimed by the dead"),
     "starting for ever": ("nothing_is_half_done", _starting_for_ever, "'starting' since long"),
     "warm for ever": ("nothing_is_half_done", _warm_for_ever, "'spare' since long"),
+    "spare of nothing": (
+        "no_release_is_half_done",
+        _spare_of_nothing,
+        "v1 is the spare of nothing in production",
+    ),
+    "spare in staging": (
+        "no_release_is_half_done",
+        _spare_in_staging,
+        "v1 is the spare of nothing in staging",
+    ),
+    "two spares": ("no_release_is_half_done", _two_spares, "production has 2 spares: v1, v1"),
+    "shifting for ever": (
+        "no_release_is_half_done",
+        _shifting_for_ever,
+        "v2: by the test: 'shifting' since long, and nothing came of it",
+    ),
+    "aborted and live": (
+        "no_release_is_half_done",
+        _aborted_and_live,
+        "v2 is live in production, and its release was aborted",
+    ),
+    "another image": ("what_is_released_was_staged", _another_image, "never staged"),
     "run for ever": ("nothing_is_half_done", _run_for_ever, "is running, and its training"),
     "answered otherwise": ("requests_are_answered_once", _answered_otherwise, "is registered"),
     "rows twice": ("rows_come_once", _rows_twice, "7 rows of table 'rows' are in it twice"),

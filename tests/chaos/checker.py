@@ -19,6 +19,7 @@ from include.evergreen.policy.journal import contents
 from include.evergreen.stages.bundle import PARITY, load_predictor
 from include.evergreen.stages.deploy.settle import ALIASES
 from include.evergreen.stages.journal import collected
+from include.evergreen.stages.release.words import UNTIL, last_word, words
 from include.evergreen.stages.resources import Resources
 from tests.chaos import databases
 
@@ -111,11 +112,12 @@ def aliases_load(look: Look) -> Iterator[str]:
     live = dict(look.ledger("SELECT environment, version FROM evergreen_deployments "
                             "WHERE state = 'live'"))  # fmt: skip
     for environment, alias in ALIASES.items():
-        version = live.get(environment)
-        if version is not None and aliases.get(alias) != version:
-            yield f"alias {alias} points at v{aliases.get(alias)}, and v{version} is live"
-    if "champion" in aliases and "production" not in live:
-        yield f"alias champion points at v{aliases['champion']}, and nothing is in production"
+        version, pointed_at = live.get(environment), aliases.get(alias)
+        if version is not None and pointed_at != version:
+            at = f"v{pointed_at}" if pointed_at else "nothing"
+            yield f"alias {alias} points at {at}, and v{version} is live in {environment}"
+        if version is None and pointed_at is not None:
+            yield f"alias {alias} points at v{pointed_at}, and nothing is in {environment}"
 
 
 def one_live_and_it_answers(look: Look) -> Iterator[str]:
@@ -222,6 +224,40 @@ def the_journal_tells_it_all(look: Look) -> Iterator[str]:
             yield f"v{version} is live in {environment}, and the journal does not say why"
 
 
+def no_release_is_half_done(look: Look) -> Iterator[str]:
+    """A spare stands behind the one that is live; what release began has ended; no version answers
+    that lost.
+    """
+    resources, model = look.resources, look.resources.model
+    for environment in ALIASES:
+        records = resources.ledger.deployments(model, ["live", "spare"], environment)
+        spares = [f"v{record.version}" for record in records if record.state == "spare"]
+        if spares and (len(spares) == len(records) or environment == "staging"):
+            yield f"{', '.join(spares)} is the spare of nothing in {environment}"
+        if len(spares) > 1:
+            yield f"{environment} has {len(spares)} spares: {', '.join(spares)}"
+    begun = next(words(resources.ledger, model), None)
+    until = begun[1].details.get(UNTIL) if begun else None
+    if begun and until and look.is_over(_moment(until)):
+        yield f"{begun[1].reason}: '{begun[0]}' since long, and nothing came of it"
+    live = resources.ledger.deployment(model, "production")
+    if live and last_word(resources.ledger, model, live.version)[0] == "aborted":
+        yield f"v{live.version} is live in production, and its release was aborted"
+
+
+def what_is_released_was_staged(look: Look) -> Iterator[str]:
+    """The image in production is, digest for digest, one that was live in staging."""
+    resources = look.resources
+    live = resources.ledger.deployment(resources.model, "production")
+    staged = {
+        record.service.image_digest
+        for record in resources.ledger.deployments(resources.model, environment="staging")
+        if record.live_at is not None and record.service is not None
+    }
+    if live and live.service.image_digest not in staged:
+        yield f"v{live.version} is in production as {live.service.image_digest}, never staged"
+
+
 RULES: tuple[Rule, ...] = (
     the_journal_tells_it_all,
     one_version_a_key,
@@ -229,6 +265,8 @@ RULES: tuple[Rule, ...] = (
     one_live_and_it_answers,
     no_service_but_the_live,
     nothing_is_half_done,
+    no_release_is_half_done,
+    what_is_released_was_staged,
     requests_are_answered_once,
 )
 

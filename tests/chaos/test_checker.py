@@ -1,10 +1,14 @@
 """The checker sees each thing that must never be, and says which; in a sound world it is silent."""
 
+import time
+
 import pytest
 
 from tests.chaos import checker, checker_files
 from tests.chaos.breaks import BREAKS
 from tests.chaos.recording import END, UPKEEP_S, Recording
+from tests.chaos.served import end
+from tests.chaos.sweep import Client
 
 RULES = {rule.__name__ for rule in (*checker.RULES, *checker_files.RULES)}
 
@@ -26,3 +30,20 @@ def test_a_broken_world_is_named(recording: Recording, name: str) -> None:
     assert ended.state == "success", ended.error
     seen = [v["words"] for v in recording.look(UPKEEP_S)["violations"] if v["rule"] == rule]
     assert any(words in said for said in seen), seen
+
+
+@pytest.mark.parametrize("environment", ["production", "staging"])
+def test_a_version_that_stops_answering_is_noticed(recording: Recording, environment: str) -> None:
+    world = recording.world
+    world.put_back(END)
+    with Client(world, asks=True) as client:
+        time.sleep(0.5)
+        answered, failures = client.answered, list(client.failures)
+        live = next(each for each in world.all_live() if each["environment"] == environment)
+        for process in world.services():
+            if str(process.pid) == live["service_id"].partition(":")[0]:
+                end(process)
+        time.sleep(0.5)
+    assert answered > 0
+    assert failures == []
+    assert any(f"a request to {environment} failed: v2 at" in said for said in client.failures)
