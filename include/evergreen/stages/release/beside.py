@@ -16,19 +16,15 @@ from include.evergreen.contracts import Deployment, Proposal, RunningService
 from include.evergreen.errors import Unavailable
 from include.evergreen.policy.rollout.evidence import Observed
 from include.evergreen.stages.clock import Clock
-from include.evergreen.stages.deploy.service_probe import ServiceProbe
 from include.evergreen.stages.deploy.services import PRODUCTION, runtime_for
 from include.evergreen.stages.deploy.traffic import divide
 from include.evergreen.stages.release import rollout
-from include.evergreen.stages.release.counters import Counters, read_counters
+from include.evergreen.stages.release.counters import Counters, counters_of
 from include.evergreen.stages.release.stand import Side, Stand
 from include.evergreen.stages.release.switch import send_everything
 from include.evergreen.stages.resources import Resources
 
 log = logging.getLogger(__name__)
-
-#: A version that is silent so often in a row does not answer.
-_TRIES, _TIMEOUT_S = 3, 2.0
 
 
 @dataclass
@@ -130,12 +126,8 @@ class Look:
         Raises:
             Unavailable: there is no way to it.
         """
-        runtime = runtime_for(self.resources, service)
-        started = runtime.started_at(service)
-        with ServiceProbe(runtime.reach(service)) as probe:
-            pages = (probe.text("/metrics", timeout_s=_TIMEOUT_S) for _ in range(_TRIES))
-            page = next((page for page in pages if page), "")
-        counters = read_counters(page) if page else None
+        started = runtime_for(self.resources, service).started_at(service)
+        counters = counters_of(self.resources, service)
         return _Seen(service, started.isoformat() if started else "", counters)
 
     def _divide(self, old: RunningService, new: RunningService) -> None:

@@ -6,7 +6,6 @@ import math
 import re
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
 
 from include.evergreen.contracts import Fact, RunningService
 from include.evergreen.stages.deploy.service_probe import ServiceProbe
@@ -18,6 +17,8 @@ from include.evergreen.stages.resources import Resources
 COUNTERS, STARTED = "counters", "started"
 _SAMPLE = re.compile(r"^evergreen_(\w+)\{(.*)\} (\S+)$")
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+#: A version that is silent so often in a row does not answer.
+_TRIES, _TIMEOUT_S = 3, 2.0
 #: Paths that predict, as the service names them.
 _PREDICTING = ("invocations", "v2")
 _SERVER_ERROR, _REFUSED = "5", "4"
@@ -71,19 +72,16 @@ class Counters(Fact):
         return math.nan
 
 
-def counters_of(resources: Resources, service: RunningService) -> Counters:
-    """The counters of this very service, whoever clients are sent to; all zero if it is silent."""
+def counters_of(resources: Resources, service: RunningService) -> Counters | None:
+    """The counters of this very service, whoever clients are sent to; None if it does not answer.
+
+    Raises:
+        Unavailable: there is no way to it.
+    """
     with ServiceProbe(runtime_for(resources, service).reach(service)) as probe:
-        return read_counters(probe.text("/metrics"))
-
-
-def seen_before(resources: Resources, service: RunningService) -> dict[str, Any]:
-    """For the details of a decision: what is known of a service before requests are sent to it."""
-    started = runtime_for(resources, service).started_at(service)
-    return {
-        COUNTERS: counters_of(resources, service).as_json(),
-        STARTED: started.isoformat() if started else "",
-    }
+        pages = (probe.text("/metrics", timeout_s=_TIMEOUT_S) for _ in range(_TRIES))
+        page = next((page for page in pages if page), "")
+    return read_counters(page) if page else None
 
 
 def read_counters(page: str) -> Counters:

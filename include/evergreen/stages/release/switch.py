@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
-from include.evergreen.contracts import Deployment, Proposal, Verification
-from include.evergreen.errors import LeaseLost, VerificationFailed
+from include.evergreen.contracts import Deployment, Proposal, RunningService, Verification
+from include.evergreen.errors import LeaseLost, Unavailable, VerificationFailed
 from include.evergreen.policy.releasing import SLACK
 from include.evergreen.stages.clock import Clock, utc_now
 from include.evergreen.stages.deploy.deployment_lease import under_deployment_lease
 from include.evergreen.stages.deploy.promote import go_live
-from include.evergreen.stages.deploy.services import PRODUCTION
-from include.evergreen.stages.release.counters import seen_before
+from include.evergreen.stages.deploy.services import PRODUCTION, runtime_for
+from include.evergreen.stages.release import rollout
+from include.evergreen.stages.release.counters import COUNTERS, STARTED, counters_of
 from include.evergreen.stages.release.journal import journal, told, who
 from include.evergreen.stages.release.on_card import tell_cards
+from include.evergreen.stages.release.undo import undo_release
 from include.evergreen.stages.resources import Resources
 
 log = logging.getLogger(__name__)
@@ -46,16 +49,18 @@ def send_everything(
 
     Raises:
         LeaseLost: another version went live since this one was proposed.
-        VerificationFailed: its service has ended since it was verified.
+        ReleaseAborted: its service has ended since it was verified, or does not answer any more.
+        VerificationFailed: it ended in this very moment.
+        ReleaseRolledBack: it fell silent in this very moment, and was live by then.
         Unavailable: clients cannot be sent to it now; who answered before still does.
     """
     live = still_to_replace(resources, proposal)
     now = clock()
     if live is None or live.service.service_id != proven.service.service_id:
-        evidence = {
-            "checks": [check.as_json() for check in proven.checks],
-            **seen_before(resources, proven.service),
-        }
+        seen = _seen_before(resources, proven.service)
+        if isinstance(seen, str):
+            rollout.abort(resources, proposal, proven.service, seen, clock=clock)
+        evidence = {"checks": [check.as_json() for check in proven.checks], **seen}
         journal(
             resources, "releasing", proposal, "it proved itself in production",
             now=now, until=now + SLACK, evidence=evidence,
@@ -81,5 +86,32 @@ def send_everything(
     except VerificationFailed as failure:
         journal(resources, "failed", proposal, str(failure).partition("\n")[0], now=now)
         raise
+    except Unavailable:
+        why = _seen_before(resources, proven.service)
+        if isinstance(why, str):
+            undo_release(resources, proposal, why, by="switch", clock=clock)
+        raise
     tell_cards(resources)
     return deployed
+
+
+def _seen_before(resources: Resources, service: RunningService) -> dict[str, Any] | str:
+    """For the details of a decision: what is known of a service before requests are sent to it.
+    In words why it says nothing, where that is its fault.
+
+    Raises:
+        Unavailable: there is no way to it, or the gateway was started anew meanwhile.
+    """
+    runtime = runtime_for(resources, service)
+    if runtime.state(service) != "running":
+        return "it ended"
+    way, started = runtime.way_to(service), runtime.started_at(service)
+    counted = counters_of(resources, service)
+    if counted is not None:
+        return {COUNTERS: counted.as_json(), STARTED: started.isoformat() if started else ""}
+    if runtime.way_to(service) != way:
+        raise Unavailable(
+            f"The gateway in front of {service.name} was started anew while it was asked. The next "
+            "try asks it again."
+        )
+    return "it does not answer"

@@ -12,12 +12,12 @@ import logging
 import math
 import time
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
 
 from include.evergreen.adapters.ledger import Decision
 from include.evergreen.adapters.runtime import Runtime
 from include.evergreen.contracts import Deployment, Proposal
-from include.evergreen.errors import Busy, InputError, ReleaseRolledBack, Unavailable
+from include.evergreen.errors import Busy, ReleaseRolledBack, Unavailable
 from include.evergreen.policy.releasing import SLACK, Word
 from include.evergreen.policy.rollout.evidence import Observed
 from include.evergreen.policy.rollout.watch import Probes, WatchRules, decide_watch
@@ -33,7 +33,7 @@ from include.evergreen.stages.deploy.settle import ROLLED_BACK, settle_deploymen
 from include.evergreen.stages.release import rollout
 from include.evergreen.stages.release.counters import COUNTERS, STARTED, Counters, read_counters
 from include.evergreen.stages.release.journal import journal, say_of
-from include.evergreen.stages.release.rollback import choose_return, put_back
+from include.evergreen.stages.release.undo import undo_release
 from include.evergreen.stages.release.words import PROPOSAL, why_of, words
 from include.evergreen.stages.resources import Resources
 
@@ -74,7 +74,8 @@ def watch_release(
         seconds = (clock() - dt.datetime.fromisoformat(live.deployed_at)).total_seconds()
         verdict = decide_watch(look.observed, look.probes, _rules(resources), elapsed_s=seconds)
         if look.broken or verdict.word == "roll_back":
-            _undo(resources, proposal, look.broken or verdict.reason, clock)
+            broken = look.broken or verdict.reason
+            undo_release(resources, proposal, broken, by="watch", clock=clock)
         if verdict.word == "passed" and was_asked and not look.wrong_looks:
             return _conclude(resources, proposal, verdict.reason, clock)
         if time.monotonic() - began > slice_s:
@@ -226,23 +227,3 @@ def _conclude(
         kept = {proposal.version, proposal.replaces or proposal.version}  # what a rollback proves
         forget_bundles(resources, PRODUCTION, keep=kept)
         return resources.ledger.deployment(resources.model, PRODUCTION)
-
-
-def _undo(resources: Resources, proposal: Proposal, broken: str, clock: Clock) -> NoReturn:
-    """The version before answers again; where there is none, the broken one is left."""
-    who = f"{proposal.model} v{proposal.version}"
-    try:
-        wanted = choose_return(resources, None, f"by the watch: {broken}")
-    except InputError as error:
-        left = f"{broken}; there is no version to go back to, and it is left as it is"
-        journal(resources, "failed", proposal, left, now=clock(), kind="watched")
-        raise ReleaseRolledBack(
-            f"{who} breaks its service levels in production ({broken}), and there is no version to "
-            f"go back to: it is left as it is. Look now. {error}"
-        ) from error
-    back = put_back(resources, wanted, clock=clock)
-    raise ReleaseRolledBack(
-        f"{who} was rolled back: {broken}. v{back.version} answers again at "
-        f"{back.service.endpoint}; it has proven itself. Nobody need get up. v{proposal.version} "
-        f"is released again by hand only."
-    )
