@@ -76,9 +76,10 @@ down: $(STAMP) ## Stop Airflow, MLflow and the served models; all data stays
 
 # A process for each part, for after two thousand tests in one a native library's thread crashed it.
 # Every folder below tests/ is a part, or in one. What a module shares is made once (by file), unless
-# its tests wait longer than that takes (one by one). A storm and the fuzzers measure: they run alone.
-ONE_BY_ONE := tests/containers 'tests/chaos --ignore=tests/chaos/storm'
-ALONE := tests/chaos/storm tests/fuzz
+# its tests wait longer than that takes (one by one). What measures runs alone.
+ONE_BY_ONE := tests/containers \
+    'tests/chaos --ignore=tests/chaos/storm --ignore=tests/chaos/releases'
+ALONE := tests/chaos/storm tests/chaos/releases tests/fuzz
 BY_FILE := tests/unit/stages 'tests/unit --ignore=tests/unit/stages' \
     $(filter-out $(ALONE) tests/__pycache__ tests/containers tests/chaos tests/unit,$(patsubst %/,%,$(wildcard tests/*/)))
 test: $(STAMP) ## All tests: unit, DAGs, containers, end to end
@@ -91,9 +92,10 @@ test: $(STAMP) ## All tests: unit, DAGs, containers, end to end
 	    for folder in $(ALONE); do part $$folder; done; \
 	fi; exit $$status
 
-# CHAOS_SEED=, CHAOS_EPISODES=: the first seed and the number of storms; CHAOS_REPORT=, CHAOS_HISTORY=:
-# the file for the figures and the folder for what was done when. CHAOS_ONLY=: a part of a death's name.
-chaos: $(STAMP) ## A death at every failpoint, then 100 seeded storms, and check what is left; hours
+# CHAOS_SEED=, CHAOS_EPISODES=: the first seed and the number of storms, and of releases; CHAOS_REPORT=,
+# CHAOS_HISTORY=: the file for the figures and the folder for what was done when. CHAOS_ONLY=: a part of
+# a death's name.
+chaos: $(STAMP) ## A death at every failpoint, 100 storms, 400 releases under load; hours
 	@$(RUN) pytest -n 0 -s -m chaos tests/chaos tests/containers
 	@$(RUN) pytest -m '' tests/end_to_end/test_nothing_forgotten.py
 
