@@ -100,7 +100,7 @@ def run(place: Place, plan: Plan) -> Outcome:
     outcome, began = Outcome(plan, p99_ms=1000 * place.p99_s), time.monotonic()
     place.clients.take()
     old, new = place.live(), 3 - place.live()
-    fault = _Fault(place, plan, SLOW * place.p99_s)
+    fault = _Fault(place, plan, SLOW * place.usual_s)
     try:
         _release(place, plan, place.house_of(plan), new, fault, outcome)
     except ReleaseAborted as end:

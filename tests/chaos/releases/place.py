@@ -40,6 +40,8 @@ TOO_SLOW, SLOW = 4.0, 10.0
 _REMEMBERED = 3
 #: A machine that is out of breath is no measure: ten times as much is a version that hangs.
 _WORST_P99_S = 0.2
+#: The service level, by which the gateway is patient: no client waits for longer than all of it.
+_LEAST_LEVEL_MS, _MOST_LEVEL_MS = 300.0, 1500.0
 _OFF = 30.0  # by how much the labels of an a/b test say that the old version is wrong
 _DOCKERFILE = """\
 FROM {image}
@@ -63,7 +65,6 @@ def spec(**deployment: Any) -> ModelSpec:
     document["data"]["columns"]["ride"] = {"type": "integer"}
     document["data"]["key"] = "ride"
     document["deployment"] |= {"runtime": "docker", "start_timeout_s": 240, **deployment}
-    document["deployment"]["service_levels"]["min_requests_per_s"] = 1
     return ModelSpec.model_validate(document)
 
 
@@ -103,7 +104,12 @@ class Place:
     @property
     def p99_s(self) -> float:
         """What a p99 has been at worst, lately."""
-        return min(max(self.p99s_s), _WORST_P99_S)
+        return max(self.p99s_s)
+
+    @property
+    def usual_s(self) -> float:
+        """The same, as far as it is a measure."""
+        return min(self.p99_s, _WORST_P99_S)
 
     def live(self) -> int:
         live = self.house.live()
@@ -111,8 +117,14 @@ class Place:
         return live
 
     def house_of(self, plan: Plan) -> FaultyHouse:
-        """The same installation, as the spec of an episode has it."""
+        """The same installation, as the spec of an episode has it.
+
+        The service level says how long the gateway is patient with a version, too: ten times it.
+        """
+        level_ms = min(max(1000 * TOO_SLOW * self.p99_s, _LEAST_LEVEL_MS), _MOST_LEVEL_MS)
+        levels = containers.SPEC["deployment"]["service_levels"]
         deployment = {
+            "service_levels": {**levels, "p99_ms": level_ms},
             "strategy": plan.strategy,
             "canary": {
                 "steps": [0.2, 0.6],
@@ -126,7 +138,7 @@ class Place:
             "ab": {"share": 0.5, "min_labels": 20, "deadline_s": 60},
             "watch": {
                 "seconds": WATCH_FOR_NAN_S if plan.fault == "nan" else WATCH_S,
-                "max_p99_ms": 1000 * TOO_SLOW * self.p99_s,
+                "max_p99_ms": 1000 * TOO_SLOW * self.usual_s,
             },
         }
         resources = Resources(spec(**deployment), self.house.resources.settings)
@@ -157,11 +169,13 @@ def opened(folder: Path, engine: Any, empty_registry: Path) -> Iterator[Place]:
     settings = evergreen_settings.load({"EVERGREEN_HOME": str(folder / "home")})
     (settings.home / "mlflow").mkdir(parents=True)
     shutil.copy(empty_registry, settings.home / "mlflow" / "mlflow.db")
-    house = FaultyHouse(Resources(spec(watch={"seconds": 0.5}), settings), folder, engine=engine)
+    easy = {"load_seconds": 3, "connections": 2, "p99_ms": 60_000, "min_requests_per_s": 0.1}
+    first = spec(watch={"seconds": 0.5}, service_levels=easy)
+    house = FaultyHouse(Resources(first, settings), folder, engine=engine)
     with ExitStack() as stack:
         stack.callback(_remove, house)
         with mock.patch.object(containers, "rows", rows):
-            first = house.release(1)
+            endpoint = house.release(1).service.endpoint
             house.deploy(2)
         for service in house.runtime.find(MODEL, "staging"):
             house.runtime.remove(service, grace_s=1)
@@ -170,7 +184,7 @@ def opened(folder: Path, engine: Any, empty_registry: Path) -> Iterator[Place]:
             for at, degrees, weather, _ in honest_rows(5).iter_rows()
         ]
         expected = {str(image.version): _predicted(house, image, asked) for image in house.built}
-        clients = stack.enter_context(Clients(first.service.endpoint, asked, expected))
+        clients = stack.enter_context(Clients(endpoint, asked, expected))
         yield Place(house, engine, clients)
 
 

@@ -96,10 +96,10 @@ def abort(
             )
         settle_deployments(resources, PRODUCTION, now=clock(), alias_may_lag=True)
     tell_cards(resources)
-    answers = f"v{live.version} answers" if live else "nothing answers"
+    answers = f"v{live.version} answers every request" if live else "Nothing answers in production"
     raise ReleaseAborted(
-        f"{proposal.model} v{proposal.version} was not released: {why}. {answers} every request "
-        f"as before; nobody need get up. v{proposal.version} is released again by hand only."
+        f"{proposal.model} v{proposal.version} was not released: {why}. {answers} as before; "
+        f"nobody need get up. v{proposal.version} is released again by hand only."
     )
 
 
