@@ -60,7 +60,7 @@ def require_sound(outcomes: Sequence[Outcome]) -> None:
     assert not broken, "\n".join(outcome.told() for outcome in broken)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_fault_in_a_release_of_each_strategy_loses_no_request(
     tmp_path: Path, engine: Any, empty_registry: Path
 ) -> None:
