@@ -20,7 +20,7 @@ from include.evergreen.errors import (
 from include.evergreen.stages.clock import utc_now
 from include.evergreen.stages.release import approval, strategies, watch
 from tests.chaos.releases import faults
-from tests.chaos.releases.clients import Answer, back_after_s, p99_s, tally
+from tests.chaos.releases.clients import LONGEST_S, Answer, back_after_s, p99_s, tally
 from tests.chaos.releases.place import MODEL, SLOW, FaultyHouse, Place
 from tests.chaos.releases.plan import Plan
 
@@ -115,10 +115,12 @@ def run(place: Place, plan: Plan) -> Outcome:
     fault.end()
     outcome.struck = fault.at > 0
     time.sleep(_AFTER_S)
+    while not place.clients.seen(ended) and time.monotonic() < ended + LONGEST_S:
+        time.sleep(_AFTER_S)
     stays = new if outcome.end == "released" else old
     answers = place.clients.take()
     outcome.requests, outcome.kinds = len(answers), tally(answers)
-    outcome.slowest_s = max(answer.seconds for answer in answers)
+    outcome.slowest_s = max((answer.seconds for answer in answers), default=0.0)
     if plan.fault not in ("hang", "slow"):
         place.p99s_s.append(p99_s(answers, str(old)))
     if outcome.struck and stays == old:

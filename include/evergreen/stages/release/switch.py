@@ -87,7 +87,8 @@ def send_everything(
         journal(resources, "failed", proposal, str(failure).partition("\n")[0], now=now)
         raise
     except Unavailable:
-        why = _seen_before(resources, proven.service)
+        live = resources.ledger.deployment(resources.model, PRODUCTION)
+        why = _seen_before(resources, proven.service) if rollout.is_live(live, proposal) else {}
         if isinstance(why, str):
             undo_release(resources, proposal, why, by="switch", clock=clock)
         raise

@@ -86,3 +86,25 @@ def test_what_falls_silent_in_the_very_switch_is_rolled_back_and_what_only_waits
         switching.look(proposal)
     assert (switching.house.live(), switching.runtime.shares) == (1, {name(1): 1.0})
     assert switching.house.states() == [(1, "stopped"), (2, "stopped"), (1, "live")]
+
+
+def test_a_first_version_that_falls_silent_in_the_switch_is_no_rollback(
+    production: Production, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    switching = at_once(production)
+    ledger = switching.house.resources.ledger
+    (live,) = ledger.deployments("rides", ["live"], "production")
+    ledger.finish_deployment(live.id, "stopped", "it was retired", (), switching.clock())
+    proposal = switching.new(2, None)
+
+    def falls_silent(runtime: FakeRuntime, *_: Any, **__: Any) -> RunningService:
+        runtime.of(2).silent = True
+        raise Unavailable("v2 does not answer the gateway")
+
+    monkeypatch.setattr(FakeRuntime, "publish", falls_silent)
+    with pytest.raises(Unavailable, match="v2 does not answer the gateway"):
+        switching.look(proposal)
+    assert switching.house.states() == [(1, "stopped"), (2, "starting")]
+    with pytest.raises(ReleaseAborted, match=r"it does not answer\. Nothing answers in production"):
+        switching.look(proposal)
+    assert switching.house.states() == [(1, "stopped"), (2, "failed")]
