@@ -18,7 +18,9 @@ from urllib.parse import urlsplit
 CLIENTS, PAUSE_S = 6, 0.04
 #: Nobody waits longer for a prediction.
 LONGEST_S = 30.0
-_OK, _REFUSED, _SERVER_ERROR = 200, 422, 500
+_OK, _SERVER_ERROR = 200, 500
+#: What a service says whose model answers NaN.
+_NO_NUMBER = "no finite prediction"
 _SAME = 1e-9
 
 
@@ -50,8 +52,8 @@ class Answer:
         if self.status == 0:
             return "lost"
         if self.status >= _SERVER_ERROR:
-            return "5xx"
-        return "refused" if self.status == _REFUSED and self.who else "wrong"
+            return "refused" if self.who and _NO_NUMBER in self.why else "5xx"
+        return "wrong"
 
 
 class Clients:

@@ -24,6 +24,7 @@ from include.evergreen.contracts import BuiltImage, Candidate
 from include.evergreen.model_code.predictor import columns_of_rows
 from include.evergreen.spec import ModelSpec
 from include.evergreen.stages.bundle import load_predictor
+from include.evergreen.stages.clock import utc_now
 from include.evergreen.stages.resources import Resources
 from tests.chaos.releases.clients import Answer, Clients, p99_s
 from tests.chaos.releases.plan import Plan
@@ -45,6 +46,7 @@ _LOOK_S, _LEAST_P99_S = 2.0, 0.02
 _WORST_P99_S = 0.2
 #: The service level, by which the gateway is patient: no client waits for longer than all of it.
 _LEAST_LEVEL_MS, _MOST_LEVEL_MS = 300.0, 1500.0
+_TIME = pl.Datetime("us", "UTC")
 _OFF = 30.0  # by how much the labels of an a/b test say that the old version is wrong
 _DOCKERFILE = """\
 FROM {image}
@@ -159,8 +161,13 @@ class Place:
                     "count": truth,
                     "_batch": batch,
                     "_row_number": range(len(known)),
+                    "_ingested_at": utc_now(),
                 },
-                schema_overrides={"_batch": pl.Int64, "_row_number": pl.Int64},
+                schema_overrides={
+                    "_batch": pl.Int64,
+                    "_row_number": pl.Int64,
+                    "_ingested_at": _TIME,
+                },
             )
             lake = self.house.resources.lake
             lake.append_rows(MODEL, "rows", [frame], transaction=f"labels:{batch}")

@@ -26,7 +26,8 @@ def answering(status: int, version: str, prediction: float) -> Iterator[str]:
             if not status:
                 self.close_connection = True
                 return
-            body = json.dumps({"predictions": [prediction]}).encode()
+            said = {"message": "The model gives no finite prediction"} if prediction < 0 else {}
+            body = json.dumps({"predictions": [prediction], **said}).encode()
             self.send_response(status)
             if version:
                 self.send_header("X-Model-Version", version)
@@ -53,8 +54,10 @@ def answering(status: int, version: str, prediction: float) -> Iterator[str]:
         (200, "2", 5.0, "answered"),
         (200, "2", 5.001, "wrong"),
         (200, "3", 5.0, "wrong"),
-        (422, "2", 0.0, "refused"),
-        (422, "", 0.0, "wrong"),
+        (500, "2", -1.0, "refused"),
+        (500, "2", 0.0, "5xx"),
+        (500, "", -1.0, "5xx"),
+        (422, "2", 0.0, "wrong"),
         (404, "2", 0.0, "wrong"),
         (503, "", 0.0, "5xx"),
         (0, "", 0.0, "lost"),

@@ -18,7 +18,8 @@ ENDED = 20.0
 
 
 def answer(sent: float, who: str = "1", status: int = 200, *, right: bool = True) -> Answer:
-    return Answer(sent, sent + 0.01, who, status, right, 1, 5.0)
+    why = "The model gives no finite prediction" if who == "2" and status == 500 else ""
+    return Answer(sent, sent + 0.01, who, status, right, 1, 5.0, why)
 
 
 def outcome(fault: str = "crash", **what: Any) -> Outcome:
@@ -39,7 +40,7 @@ def judged(came_of_it: Outcome, *answers: Answer, live: int = 1, left: int = 1) 
 
 def test_what_held_is_sound() -> None:
     assert judged(outcome(), answer(1), answer(2, "2")) == []
-    refused = answer(2, "2", 422, right=False)
+    refused = answer(2, "2", 500, right=False)
     assert judged(outcome("nan"), refused) == [], "a model that answers NaN is refused"
 
 
@@ -48,9 +49,9 @@ def test_what_held_is_sound() -> None:
     [
         (answer(2, "", 0, right=False), "1 requests lost"),
         (answer(2, "", 503, right=False), "1 requests 5xx"),
-        (answer(2, "2", 500, right=False), "1 requests 5xx"),
+        (answer(2, "1", 500, right=False), "1 requests 5xx"),
         (answer(2, "2", right=False), "1 requests wrong"),
-        (answer(2, "2", 422, right=False), "1 requests refused"),
+        (answer(2, "2", 500, right=False), "1 requests refused"),
         (answer(ENDED + 0.5, "2"), "after the end v1 must answer everything"),
     ],
 )

@@ -8,7 +8,7 @@ a table, also in the file that CHAOS_REPORT names:
     python -m pytest -n 0 -s -m chaos tests/chaos/releases
 
 `lost`: no answer within 30 s. `5xx`: from the gateway or a service. `wrong`: another prediction
-than that version's own. `refused by the challenger`: a 422, for its model answered NaN; a client
+than that version's own. `refused by the challenger`: a 500, for its model answered NaN; a client
 meets it in a share of the requests until the new version goes (ADR 16), or after a switch until the
 watch has asked the golden rows. `old version back`: from the fault to the last answer that was not
 the old version's, or took more than 2 s. On a machine with much else to do a good version may be
