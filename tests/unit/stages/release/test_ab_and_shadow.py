@@ -190,7 +190,7 @@ def test_a_lost_ab_test_ends_while_mlflow_is_away(
     with pytest.raises(ReleaseAborted, match="a/b test: the old version loses less"):
         production.look(proposal)
     assert production.runtime.shares == {name(1): 1.0}
-    assert production.events(2)[-1] == "aborted:v2:0"
+    assert production.events(2)[-1] == "aborted:v2"
     assert "There is no release/ab.md of v2: MLflow does not answer." in caplog.text
 
 

@@ -20,7 +20,7 @@ PROVEN, ANEW = Verification("rides", 1, SERVICE, ()), Verification("rides", 1, S
 
 @pytest.fixture
 def started(house: House, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The digests of what was started and proven; nothing is, here."""
+    """The digests of what was started and proven; nothing is, here, and all of it is approved."""
     digests: list[str] = []
 
     def verify(_: Any, image: Any, *__: Any, **___: Any) -> Verification:
@@ -28,6 +28,7 @@ def started(house: House, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return ANEW
 
     monkeypatch.setattr(start, "verify_candidate", verify)
+    monkeypatch.setattr(start, "require_approval", lambda *_: None)
     monkeypatch.setattr(propose, "settle_deployments", lambda *_, **__: None)
     return digests
 
