@@ -10,6 +10,7 @@ import dataclasses
 import datetime as dt
 import logging
 
+from include.evergreen.adapters.registry import CHALLENGER
 from include.evergreen.adapters.runtime import Environment
 from include.evergreen.contracts import Actor, JournalEntry
 from include.evergreen.errors import ArtifactRefused, InputError
@@ -151,5 +152,5 @@ def _archive(resources: Resources, last: int | None, why: str) -> None:
         else:
             registry.set_alias(model, RETIRED, last)
             registry.set_version_tags(model, last, {RETIRED: why})
-    for alias in ALIASES.values():
+    for alias in (*ALIASES.values(), CHALLENGER):
         registry.remove_alias(model, alias)
