@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any
 
 import polars as pl
@@ -17,6 +18,9 @@ ROW = {
     "quarantine": ("_file_digest", "_row_number", "_status", "_rule"),
     "requests": ("request_id", "ride"),
 }
+
+#: Entries of the journal that a later run makes again.
+_OF_AN_ATTEMPT = {"proposed", "approved", "superseded"}
 
 
 def facts(resources: Resources) -> dict[str, Any]:
@@ -71,10 +75,29 @@ def ledger_facts(resources: Resources) -> dict[str, Any]:
         "segments": "SELECT rows FROM evergreen_segments",
         "looks": "SELECT DISTINCT verdict FROM evergreen_drift_reports",
     }
-    return {
+    found = {
         name: sorted(map(list, databases.ledger(resources, sql)), key=repr)
         for name, sql in queries.items()
     }
+    return {**found, "journal": told(event for (event,) in found["journal"])}
+
+
+def told(events: Iterable[str]) -> list[list[str]]:
+    """Events of the journal without what tells an attempt from another: digests, ids, times.
+
+    A run that comes after one that died proposes anew, and that is told; all else is told once.
+    """
+    seen = []
+    for event in events:
+        kind, about, *rest = event.split(":")
+        if kind == "retired":
+            seen.append(kind)
+        elif about.startswith("v"):
+            seen.append(":".join([kind, about, *rest[1:]]))
+        else:
+            seen.append(event)
+    again = {event for event in seen if event.partition(":")[0] in _OF_AN_ATTEMPT}
+    return sorted([event] for event in [*(e for e in seen if e not in again), *again])
 
 
 def registry_facts(resources: Resources) -> dict[str, Any]:

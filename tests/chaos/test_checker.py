@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from tests.chaos import checker, checker_files
+from tests.chaos import checker, checker_files, facts
 from tests.chaos.breaks import BREAKS
 from tests.chaos.recording import END, UPKEEP_S, Recording
 from tests.chaos.served import end
@@ -20,6 +20,13 @@ def test_every_rule_is_seen_to_fail() -> None:
 def test_a_sound_world_has_no_violation(recording: Recording) -> None:
     recording.world.put_back(END)
     assert recording.look(UPKEEP_S)["violations"] == []
+
+
+def test_what_is_told_twice_is_a_fact_but_for_another_attempt() -> None:
+    once = ["proposed:v2:ab", "aborted:v2:ab", "advanced:v2:ab:step 1", "retired:2026-01-01T00:00"]
+    plain = [["aborted:v2"], ["advanced:v2:step 1"], ["proposed:v2"], ["retired"]]
+    assert facts.told(once) == facts.told([*once, "proposed:v2:cd"]) == plain
+    assert facts.told([*once, "aborted:v2:cd"]) == [["aborted:v2"], *plain]
 
 
 @pytest.mark.parametrize("name", BREAKS)

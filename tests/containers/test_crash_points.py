@@ -52,7 +52,7 @@ DEPLOY: Deaths = [
 #: The first look says that the first step begins, and divides requests.
 FIRST_STEP: Deaths = [
     ("start_in_production", ("ledger.begin_deployment", "runtime.start", "ledger.record_service")),
-    ("shift_traffic", ("ledger.append_journal", "ledger.record_decision", "runtime.split")),
+    ("shift_traffic", ("ledger.record_decision", "runtime.split")),
 ]
 #: The challenger has ended meanwhile.
 ABORT: Deaths = [
@@ -60,7 +60,7 @@ ABORT: Deaths = [
         "shift_traffic",
         (
             *("ledger.record_decision", "runtime.publish", "runtime.remove"),
-            *("ledger.finish_deployment", "ledger.append_journal"),
+            *("ledger.finish_deployment", "ledger.record_decision"),
         ),
     ),
 ]
@@ -69,12 +69,12 @@ STEPS: Deaths = [
     (
         "shift_traffic",
         (
-            *("ledger.append_journal", "runtime.split", "ledger.record_decision"),
-            *("ledger.append_journal", "runtime.split", "ledger.append_journal"),
-            *("runtime.keep", "ledger.finish_deployment", "runtime.publish", "registry.set_alias"),
+            *("ledger.record_decision", "runtime.split", "ledger.record_decision"),
+            *("runtime.split", "ledger.record_decision"),
+            *("runtime.keep", "ledger.finish_deployment", "runtime.publish"),
         ),
     ),
-    ("watch_release", ("ledger.let_spare_go", "ledger.append_journal", "runtime.remove")),
+    ("watch_release", ("ledger.let_spare_go", "ledger.record_decision", "runtime.remove")),
 ]
 LATER_S = 2 * 24 * 3600.0
 
@@ -160,6 +160,6 @@ def test_a_deploy_and_a_canary_that_die_at_every_effect_lose_nothing(
     assert facts["aliases"] == [["challenger", 2], ["champion", 2], ["staging", 2]]
     assert [1, "production", "stopped"] in facts["deployments"]
     told = [event for (event,) in facts["journal"]]
-    assert [event for event in told if event.startswith("aborted:v2")] == ["aborted:v2:0"]
-    steps = [event for event in told if event.startswith("advanced:v2:1:step")]
-    assert steps == [f"advanced:v2:1:step {step}" for step in (1, 2, 3)]
+    assert told.count("aborted:v2") == 1
+    steps = [event for event in told if event.startswith("advanced:v2:step")]
+    assert steps == [f"advanced:v2:step {step}" for step in (1, 2, 3)]
