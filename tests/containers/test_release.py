@@ -110,7 +110,7 @@ def its_door_follows_the_spec(house: House, folder: Path) -> None:
     settle_deployments(poor, "production", now=house.now())
     assert requests.get(f"{plain}/ping", timeout=5).ok, "as it was, and said"
     with pytest.raises(SettingsError, match=r"door\.tls is on"):
-        House(poor, house.folder).start(house.propose(1))
+        House(poor, house.folder).start(house.approve(1))
     assert house.states()[-1] == (2, "live"), "nothing was started"
 
     pem, trusted = folder / "door.pem", folder / "trusted.pem"

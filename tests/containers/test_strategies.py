@@ -18,8 +18,9 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from include.evergreen.contracts import Deployment, Proposal
 from include.evergreen.errors import ReleaseAborted
 from include.evergreen.policy import releasing
-from include.evergreen.stages.release import rollout, strategies
-from include.evergreen.stages.release.journal import words
+from include.evergreen.stages.release import strategies
+from include.evergreen.stages.release.stand import under_way
+from include.evergreen.stages.release.words import words
 from tests.containers import conftest
 from tests.containers.conftest import House
 
@@ -170,4 +171,4 @@ def test_a_canary_that_answers_nan_goes_and_a_good_one_comes_to_production_with_
         ("advanced", f"step {step}") for step in (1, 2, 3)
     ]
     assert any(event.startswith("aborted:v2") for event in told)
-    assert rollout.under_way(house.resources) is None
+    assert under_way(house.resources) is None
