@@ -119,5 +119,5 @@ def test_a_rollback_goes_where_it_went_also_across_a_change_of_the_contract(
     again = edited.roll_back(None, "the same run once more")
     assert again.version == 2, "a run that is repeated goes where it went"
     assert words(house)[-1] == ("rolled_back", 1)
-    with pytest.raises(ReleaseRolledBack, match=r"v1 was rolled back to v2: v1 was the wrong one; v2 answers"):
+    with pytest.raises(ReleaseRolledBack, match=r"back to v2: v1 was the wrong one; v2 answers"):
         house.watch(type(proposal)(**{**vars(proposal), "version": 1}))
