@@ -21,10 +21,12 @@ Moment = Literal["before", "after"]
 MOMENTS: tuple[Moment, ...] = ("before", "after")
 #: What every task does first, and what changes something the very first time only.
 ONCE = {"ledger.migrate", "registry.experiment", "studies.acquire"}
-#: A task that finds a candidate running -> the one that starts it.
+#: A task that finds a candidate running -> the one that starts it. To a watch, one that is started
+#: again has ended.
 CANDIDATES = {
     "promote_to_staging": "start_and_verify",
     "shift_traffic": "start_in_production",
+    "watch_release": "start_in_production",
 }
 #: Who rolls back looks whether it came about: one that died is tried again, and by nobody else.
 BY_HAND = "rollback"
@@ -129,7 +131,9 @@ def _put_back(recording: Recording, step: Step, record: TaskRecord) -> Run:
         return step.before(record.task)
     world.put_back(next(r.kept for r in step.tasks if r.task == candidate))
     run = step.before(candidate)
-    world.must(run, candidate)
+    names = [r.task for r in step.tasks]
+    for task in names[names.index(candidate) : names.index(record.task)]:
+        world.must(run, task)
     return run
 
 
