@@ -22,8 +22,6 @@ up only where it says that there was none to go back to. The rest can wait until
 import datetime as dt
 from typing import Any
 
-from airflow.sdk.definitions.param import Param
-
 from include.evergreen import assets, links
 from include.evergreen import dag_kit as kit
 from include.evergreen.run_params import ReleaseParams
@@ -31,20 +29,12 @@ from include.evergreen.spec import ModelSpec
 
 TIMEOUT = dt.timedelta(hours=2)
 PARAMS = {
-    "version": Param(
-        default=None,
-        type=["null", "integer"],
-        minimum=1,
-        title="Version",
-        description="A version that was verified in staging, also one that is not proposed by "
+    "version": kit.version_param(
+        "A version that was verified in staging, also one that is not proposed by "
         "itself; left empty, the one that is in staging.",
     ),
-    "reason": Param(
-        default=None,
-        type=["null", "string"],
-        maxLength=500,
-        title="Reason",
-        description="Why this version is wanted in production; recorded with its release.",
+    "reason": kit.reason_param(
+        "Why this version is wanted in production; recorded with its release.",
     ),
 }
 

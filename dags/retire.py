@@ -28,12 +28,8 @@ PARAMS = {
         title="Confirm",
         description="The model's name, typed by hand: clients get no answer from it any more.",
     ),
-    "reason": Param(
-        default=None,
-        type=["null", "string"],
-        maxLength=500,
-        title="Reason",
-        description="Why nobody needs it; kept in the journal.",
+    "reason": kit.reason_param(
+        "Why nobody needs it; kept in the journal.",
     ),
     "undo": Param(
         default=False,

@@ -16,28 +16,18 @@ over. Somebody wanted it back, so look now: go back to another version, or relea
 import datetime as dt
 from typing import Any
 
-from airflow.sdk.definitions.param import Param
-
 from include.evergreen import assets, links
 from include.evergreen import dag_kit as kit
 from include.evergreen.run_params import RollbackParams
 
 TIMEOUT = dt.timedelta(hours=1)
 PARAMS = {
-    "version": Param(
-        default=None,
-        type=["null", "integer"],
-        minimum=1,
-        title="Version",
-        description="A version that was in production before; left empty, the newest of them that "
+    "version": kit.version_param(
+        "A version that was in production before; left empty, the newest of them that "
         "was not rolled back itself.",
     ),
-    "reason": Param(
-        default=None,
-        type=["null", "string"],
-        maxLength=500,
-        title="Reason",
-        description="What is wrong with the version that answers now; recorded with the rollback.",
+    "reason": kit.reason_param(
+        "What is wrong with the version that answers now; recorded with the rollback.",
     ),
 }
 

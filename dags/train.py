@@ -25,12 +25,8 @@ from include.evergreen import dag_kit as kit
 
 TIMEOUT = dt.timedelta(hours=12)
 PARAMS = {
-    "reason": Param(
-        default=None,
-        type=["null", "string"],
-        maxLength=500,
-        title="Reason",
-        description="Why this training is wanted; recorded with it.",
+    "reason": kit.reason_param(
+        "Why this training is wanted; recorded with it.",
     ),
     "trials": Param(
         default=None,

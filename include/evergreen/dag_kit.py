@@ -79,7 +79,7 @@ def stage_dag(
     params: Mapping[str, Param] | None = None,
 ) -> DAG:
     """The DAG `<model>.<stage>`: one run at a time, no catch-up, ended when it hangs."""
-    first_line, _, rest = doc.strip().partition("\n")
+    first_line, rest = _in_markdown(doc)
     return DAG(
         dag_id=f"{spec.model}.{stage}",
         description=first_line,
@@ -97,6 +97,30 @@ def stage_dag(
     )
 
 
+def _in_markdown(doc: str) -> tuple[str, str]:
+    """The first line of a DAG file's docstring, and the rest with a paragraph for each claim."""
+    first_line, _, rest = doc.strip().partition("\n")
+    return first_line, rest.replace("\n**", "\n\n**")
+
+
+def version_param(description: str) -> Param:
+    """The field of a form for a version that may be left out."""
+    return Param(
+        default=None, type=["null", "integer"], minimum=1, title="Version", description=description
+    )
+
+
+def reason_param(description: str) -> Param:
+    """The field of a form for a text that may be left out: null, for a form takes no empty text."""
+    return Param(
+        default=None,
+        type=["null", "string"],
+        maxLength=500,
+        title="Reason",
+        description=description,
+    )
+
+
 def is_wanted(dag_id: str) -> bool:
     """Whether to build a DAG that is no model's: always, but not inside the task of another."""
     return get_parsing_context().dag_id in {None, dag_id}
@@ -106,7 +130,7 @@ def installation_dag(
     dag_id: str, *, cron: str, doc: str, timeout: dt.timedelta, params: Mapping[str, Param]
 ) -> DAG:
     """A DAG for all models together, under the rules of `stage_dag`."""
-    first_line, _, rest = doc.strip().partition("\n")
+    first_line, rest = _in_markdown(doc)
     return DAG(
         dag_id=dag_id,
         description=first_line,
