@@ -15,12 +15,14 @@ its last log lines are in the error. It can wait until morning.
 import datetime as dt
 from typing import Any
 
+from airflow.sdk.definitions.param import Param
+
 from include.evergreen import assets, links
 from include.evergreen import dag_kit as kit
 from include.evergreen.run_params import DeployParams
 
 TIMEOUT = dt.timedelta(hours=1)
-PARAMS = {
+PARAMS: dict[str, Param] = {
     "version": kit.version_param(
         "The registered version to stage; left empty, the newest one not yet staged.",
     ),

@@ -22,13 +22,15 @@ up only where it says that there was none to go back to. The rest can wait until
 import datetime as dt
 from typing import Any
 
+from airflow.sdk.definitions.param import Param
+
 from include.evergreen import assets, links
 from include.evergreen import dag_kit as kit
 from include.evergreen.run_params import ReleaseParams
 from include.evergreen.spec import ModelSpec
 
 TIMEOUT = dt.timedelta(hours=2)
-PARAMS = {
+PARAMS: dict[str, Param] = {
     "version": kit.version_param(
         "A version that was verified in staging, also one that is not proposed by "
         "itself; left empty, the one that is in staging.",

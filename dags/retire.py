@@ -20,7 +20,7 @@ from include.evergreen import dag_kit as kit
 from include.evergreen.run_params import RetireParams
 
 TIMEOUT = dt.timedelta(hours=1)
-PARAMS = {
+PARAMS: dict[str, Param] = {
     "confirm": Param(
         default="",
         type="string",

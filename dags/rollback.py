@@ -16,12 +16,14 @@ over. Somebody wanted it back, so look now: go back to another version, or relea
 import datetime as dt
 from typing import Any
 
+from airflow.sdk.definitions.param import Param
+
 from include.evergreen import assets, links
 from include.evergreen import dag_kit as kit
 from include.evergreen.run_params import RollbackParams
 
 TIMEOUT = dt.timedelta(hours=1)
-PARAMS = {
+PARAMS: dict[str, Param] = {
     "version": kit.version_param(
         "A version that was in production before; left empty, the newest of them that "
         "was not rolled back itself.",

@@ -24,7 +24,7 @@ from include.evergreen import assets, links
 from include.evergreen import dag_kit as kit
 
 TIMEOUT = dt.timedelta(hours=12)
-PARAMS = {
+PARAMS: dict[str, Param] = {
     "reason": kit.reason_param(
         "Why this training is wanted; recorded with it.",
     ),

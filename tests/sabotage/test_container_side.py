@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from include.evergreen.errors import ArtifactRefused, VerificationFailed
-from include.evergreen.stages.deploy.acceptance import acceptance_table
+from include.evergreen.stages.deploy.acceptance_kept import acceptance_table
 from include.evergreen.stages.deploy.fetch_bundle import forget_bundles
 from tests.sabotage.container_saboteurs import BY_NAME, SABOTEURS, pickle_inside
 from tests.sabotage.container_side import (

@@ -15,7 +15,7 @@ from include.evergreen.cli.journal import lines_of
 from include.evergreen.contracts import Deployment
 from include.evergreen.simulator import simulate_bike
 from include.evergreen.spec import ModelSpec, load_spec
-from include.evergreen.stages.deploy.acceptance import acceptance_table
+from include.evergreen.stages.deploy.acceptance_kept import acceptance_table
 from include.evergreen.stages.journal import collected
 from include.evergreen.stages.monitoring.collect import collect_requests
 from include.evergreen.stages.monitoring.monitor import watch_drift

@@ -9,6 +9,7 @@ import pytest
 from include.evergreen.contracts import AcceptanceResult, BuiltImage
 from include.evergreen.spec import load_spec
 from include.evergreen.stages.deploy import acceptance
+from include.evergreen.stages.deploy.acceptance_kept import acceptance_table
 from include.evergreen.stages.deploy.acceptance_page import render_markdown, render_page
 
 IMAGE = BuiltImage("bike_demand", 3, "process", "folder", "sha256:0", "digest")
@@ -76,11 +77,11 @@ def test_the_shipped_examples_hold_for_a_sensible_model_and_are_kept(resources):
     assert sorted(resources.registry.kept) == [
         f"run 3/acceptance/acceptance.{ending}" for ending in ("html", "json", "md")
     ]
-    table = acceptance.acceptance_table(resources, 3)
+    table = acceptance_table(resources, 3)
     assert "| the way to work is busy | 80 to 1,200 | 300 | as expected |" in table
     page = "(http://mlflow/run-3/artifacts/acceptance/acceptance.html)"
     assert f"[Every case, with the row that was sent]{page}" in table
-    assert acceptance.acceptance_table(resources, 4) == (
+    assert acceptance_table(resources, 4) == (
         "No acceptance examples were asked of bike_demand v4: not verified since it names "
         "bike_demand.acceptance.yaml."
     )
@@ -127,7 +128,7 @@ def test_a_warning_is_shown_and_stops_nothing(resources):
     (check,) = acceptance.acceptance_checks(resources, Probe(lambda _: 200.0), IMAGE)
     assert check.passed
     assert "1 of 7 as expected (a warning only)" in check.seen
-    assert "**not as expected**" in acceptance.acceptance_table(resources, 3)
+    assert "**not as expected**" in acceptance_table(resources, 3)
 
 
 def test_no_examples_are_no_check_and_unread_ones_fail(resources):
@@ -142,9 +143,9 @@ def test_no_examples_are_no_check_and_unread_ones_fail(resources):
 
 def test_a_table_of_examples_that_were_edited_since_says_so(resources):
     acceptance.acceptance_checks(resources, Probe(sensible), IMAGE)
-    assert "edited since" not in acceptance.acceptance_table(resources, 3)
+    assert "edited since" not in acceptance_table(resources, 3)
     resources.spec.acceptance._digest = "e" * 64
-    assert "was edited since" in acceptance.acceptance_table(resources, 3)
+    assert "was edited since" in acceptance_table(resources, 3)
 
 
 def test_value_and_bounds_together_are_where_both_hold(resources):

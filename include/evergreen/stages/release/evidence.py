@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from include.evergreen.contracts import Candidate, GateResult, Judgement, Proposal, Question
 from include.evergreen.errors import ArtifactRefused
 from include.evergreen.policy.approving import deadline
-from include.evergreen.stages.deploy.acceptance import acceptance_table
+from include.evergreen.stages.deploy.acceptance_kept import acceptance_table
 from include.evergreen.stages.deploy.build import recorded_candidate
 from include.evergreen.stages.deploy.services import STAGING
 from include.evergreen.stages.release.approval import answered, require_proposed, was_begun
