@@ -2,8 +2,8 @@
 
 Failures are told from chance, at every look: a broken version goes within a few requests, before
 its window is over, and one unlucky request moves nothing. Latency and predictions are compared
-when the window is over and enough was asked of both. More failures than allowed that may still be
-chance are "not yet": the window grows until they are proof, or few enough.
+when the window is over and enough was asked of both. More failures or a higher p99 than allowed
+that may still be chance are "not yet": the window grows until they are proof, or are allowed.
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from include.evergreen.policy.rollout.evidence import (
-    P99_REQUESTS,
     Observed,
     Verdict,
     is_number,
+    surely_above,
     surely_fails_more,
 )
 
 Word = Literal["advance", "abort", "not_yet"]
+#: The share of requests that are slower than a p99.
+_ABOVE_P99 = 0.01
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ def decide_step(
     shift: float | None,
     rules: CanaryRules,
     elapsed: Elapsed,
+    *,
+    slow: int,
 ) -> Verdict[Word]:
     """The word on one step.
 
@@ -58,6 +62,8 @@ def decide_step(
         shift: the distance between their predictions (`shift.py`); None or NaN where nobody knows.
         rules: see `CanaryRules`.
         elapsed: see `Elapsed`.
+        slow: how many of the challenger's requests took longer than `max_p99_ratio` times the
+            champion's p99.
     """
     if surely_fails_more(champion, challenger, rules.max_error_increase):
         return Verdict(
@@ -65,7 +71,7 @@ def decide_step(
             f"the new version fails: {challenger.failed}; of the old one {champion.failed}, and "
             f"an increase of {rules.max_error_increase:g} is allowed. It is not chance.",
         )
-    breaches = "; ".join(_breaches(champion, challenger, shift, rules))
+    breaches = "; ".join(_breaches(champion, challenger, shift, rules, slow))
     fewest = min(champion.requests, challenger.requests)
     if elapsed.in_step_s >= elapsed.window_s and fewest >= rules.min_requests and breaches:
         return Verdict("abort", breaches)
@@ -109,29 +115,30 @@ def _wanting(
         )
     if not (is_number(champion.p99_ms) and is_number(challenger.p99_ms)):
         yield f"the p99 latencies are not known ({champion.p99_ms}, {challenger.p99_ms})"
-    elif _is_slower(champion, challenger, rules) and challenger.requests < P99_REQUESTS:
-        yield (
-            f"p99 {challenger.p99_ms:.3g} ms against {champion.p99_ms:.3g} ms, at most "
-            f"{rules.max_p99_ratio:g} times as much is allowed, but of {challenger.requests:,} "
-            f"requests one is enough for that; {P99_REQUESTS} tell"
-        )
+    elif _is_slower(champion, challenger, rules):
+        yield f"{_slower(champion, challenger, rules)}, though it may be chance"
     if not is_number(shift):
         yield f"the shift of the predictions is not known ({shift})"
 
 
 def _breaches(
-    champion: Observed, challenger: Observed, shift: float | None, rules: CanaryRules
+    champion: Observed, challenger: Observed, shift: float | None, rules: CanaryRules, slow: int
 ) -> Iterator[str]:
-    if challenger.requests >= P99_REQUESTS and _is_slower(champion, challenger, rules):
-        yield (
-            f"p99 {challenger.p99_ms:.3g} ms against {champion.p99_ms:.3g} ms, at most "
-            f"{rules.max_p99_ratio:g} times as much is allowed"
-        )
+    surely = surely_above(slow, challenger.requests, _ABOVE_P99)
+    if surely and _is_slower(champion, challenger, rules):
+        yield f"{_slower(champion, challenger, rules)}: {slow:,} requests took longer"
     if shift is not None and shift > rules.max_prediction_shift:
         yield (
             f"the predictions are {shift:.3g} away from the old version's, "
             f"{rules.max_prediction_shift:g} are allowed"
         )
+
+
+def _slower(champion: Observed, challenger: Observed, rules: CanaryRules) -> str:
+    return (
+        f"p99 {challenger.p99_ms:.3g} ms against {champion.p99_ms:.3g} ms, at most "
+        f"{rules.max_p99_ratio:g} times as much is allowed"
+    )
 
 
 def _is_slower(champion: Observed, challenger: Observed, rules: CanaryRules) -> bool:

@@ -70,6 +70,7 @@ class _Canary(Look):
                 rules.window_s,
                 seconds_since(stand.began, now),
             ),
+            slow=new.slower_than(rules.max_p99_ratio * old.p99_ms),
         )
         told = f"step {stand.step + 1} of {len(stand.shares)}"
         log.info("%s %s: %s: %s", self.resources.model, told, verdict.word, verdict.reason)

@@ -71,6 +71,19 @@ class Counters(Fact):
             below, low = count, bound
         return math.nan
 
+    def slower_than(self, limit_ms: float) -> int:
+        """How many requests took longer; linear within the bucket it falls into, 0 if unknown."""
+        if not math.isfinite(limit_ms) or not self.latencies:
+            return 0
+        ascending = sorted((float(bound) * 1000, n) for bound, n in self.latencies.items())
+        below, low = 0, 0.0
+        for bound, count in ascending:
+            if bound >= limit_ms:
+                within = 0.0 if math.isinf(bound) else (limit_ms - low) / (bound - low)
+                return math.floor(ascending[-1][1] - below - within * (count - below))
+            below, low = count, bound
+        return 0
+
 
 def counters_of(resources: Resources, service: RunningService) -> Counters | None:
     """The counters of this very service, whoever clients are sent to; None if it does not answer.

@@ -47,3 +47,12 @@ def test_only_what_came_since_counts_and_all_of_it_after_a_new_start() -> None:
 def test_the_percentile_of_nothing_is_none_and_beyond_the_last_bound_is_that_bound() -> None:
     assert math.isnan(Counters().p99_ms)
     assert Counters(10, 0, {"1": 0, "+Inf": 10}).p99_ms == 1000
+
+
+def test_how_many_were_slower_is_linear_within_a_bucket():
+    counters = Counters(100, 0, {"0.01": 90, "0.1": 97, "1": 99, "+Inf": 100})
+    limits = (5.0, 10.0, 55.0, 100.0, 550.0, 1000.0, 5000.0)
+    assert [counters.slower_than(ms) for ms in limits] == [55, 10, 6, 3, 2, 1, 1]
+    assert counters.slower_than(math.nan) == 0
+    assert counters.slower_than(math.inf) == 0
+    assert Counters().slower_than(1.0) == 0
