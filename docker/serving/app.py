@@ -128,6 +128,7 @@ def main(arguments: list[str] | None = None) -> int:
         log.error("Not served: %s", error)  # noqa: TRY400 - the message says it all
         return REFUSED
     import uvicorn
+    from whole_answers import WholeAnswers
 
     # A thread that works hands the interpreter back to answers ten times sooner than usual.
     sys.setswitchinterval(0.0005)
@@ -139,6 +140,7 @@ def main(arguments: list[str] | None = None) -> int:
     log.info("Serving %s v%s on port %d.", service.model, service.version, options.port)
     uvicorn.run(
         build(service),
+        http=WholeAnswers,
         host=options.host,
         port=options.port,
         log_level="warning",

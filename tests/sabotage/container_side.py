@@ -291,14 +291,14 @@ def open_scene(
 
 @contextlib.contextmanager
 def champion_serving(scene: Scene) -> Iterator[Scene]:
-    """Meanwhile the champion, and nobody else, answers every request, and stays the champion."""
+    """Meanwhile the champion, and nobody else, answers in staging, and stays there."""
     since = scene.client.answers
     yield scene
     scene.client.require_served(since)
     ledger, registry = scene.house.resources.ledger, scene.house.resources.registry
     (live,) = ledger.deployments(MODEL, ["live"])
     assert live.version == scene.champion.version
-    assert registry.version_of(MODEL, "champion") == scene.champion.version
+    assert registry.version_of(MODEL, "staging") == scene.champion.version
     left = [service.name for service in scene.house.runtime.find(MODEL)]
     assert left == [scene.champion.service.name], "nothing is left behind"
     forget_bundles(scene.house.resources)
