@@ -202,7 +202,7 @@ class Scene:
     def started(self, saboteur: Saboteur, image: BuiltImage) -> None:
         """Start it, and wait until it listens: verification finds it by its name and goes on."""
         house = self.under(**saboteur.deployment)
-        service = house.runtime.start(order_for(house.resources, image))
+        service = house.runtime.start(order_for(house.resources, image, "staging"))
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             with contextlib.suppress(requests.RequestException):

@@ -118,10 +118,11 @@ def test_the_loop_closes(resources: Resources, tmp_path: Path):
     journal = collected(resources, "bike_demand")
     lines, verified = lines_of(journal)
     assert verified
-    assert lines[-1] == "verified: 6 entries, 6 anchors"
-    assert lines[-2].startswith("In staging: v2, since #6 (")
-    assert " staged v2 (was v1) by policy verification: verified; judged (#4): " in lines[5]
-    assert " checks, failed: none; training " in lines[5]
+    assert lines[-1] == "verified: 14 entries, 14 anchors"
+    assert lines[14].startswith("In staging: v2, since #10 (")
+    assert lines[15].startswith("In production: v2, since #13 (")
+    assert " staged v2 (was v1) by policy verification: verified; judged (#8): " in lines[9]
+    assert " checks, failed: none; training " in lines[9]
 
     with pytest.raises(LoopStopped, match="'claim_requests' had nothing"):
         run_loop_in_process(resources, spring)

@@ -66,8 +66,10 @@ def asked(app: Application, path: str, body: bytes = b"", **headers: str) -> lis
     return sent
 
 
-def test_an_error_that_nobody_foresaw_is_counted_and_ends_what_was_in_flight(metrics) -> None:
-    app = application(metrics, metrics, Broken({"columns": {}, "optional": {}}, 9))
+def test_an_error_that_nobody_foresaw_is_counted_and_ends_what_was_in_flight(
+    metrics, predictor
+) -> None:
+    app = application(metrics, predictor, Broken({"columns": {}, "optional": {}}, 9))
     for path, kind, body in (("/v2/none", "v2", b""), ("/invocations", "invocations", b"{}")):
         sent = asked(app, path, body)
         assert sent[0]["status"] == 500, sent
@@ -80,7 +82,9 @@ def test_a_prediction_that_is_no_number_is_a_500_of_its_own_kind_unless_a_prober
     metrics, caplog
 ) -> None:
     contract = {"columns": {"x": {"type": "float"}}, "optional": {}}
-    predictor = types.SimpleNamespace(predict_one=lambda row: (row, {"prediction": float("nan")}))
+    predictor = types.SimpleNamespace(
+        contract=contract, predict_one=lambda row: (row, {"prediction": float("nan")})
+    )
     app = application(metrics, predictor, Scoring(contract, 9))
     head, answer = asked(app, "/invocations", b'{"inputs": {"x": 1.0}}')
     assert head["status"] == 500
