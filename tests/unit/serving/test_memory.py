@@ -17,12 +17,12 @@ import requests
 
 from tests.unit.serving.conftest import Running, started
 
-#: A hundred thousand, in slices.
-SLICES, SLICE, WARM_UP = 4, 25_000, 40_000
+#: A hundred thousand is so many slices; what an allocator takes it has taken within `MOST_SLICES`.
+WINDOW, MOST_SLICES, SLICE, WARM_UP = 4, 14, 25_000, 40_000
 #: Sent at once on one connection, answered in their order.
 BATCH = 200
-#: A leak grows in every slice. The largest growth of one is left out: an allocator takes some once.
-MOST_BYTES_PER_REQUEST = 30
+#: 30 bytes a request would be seen.
+MOST_GROWTH = 3_000_000
 
 
 @pytest.fixture(scope="module")
@@ -95,13 +95,15 @@ def waiting_rows(running: Running) -> float:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_hundred_thousand_requests_leave_no_memory_behind(asked) -> None:
+    """Once it has what it needs: a leak grows for ever, an allocator does for a while."""
     assert set(ask(asked, WARM_UP)) == {200, 400, 404, 422}
-    rested, seen = [resting_bytes(asked)], Counter[int]()
-    for _ in range(SLICES):
-        seen += ask(asked, SLICE)
+    rested = [resting_bytes(asked)]
+    for _ in range(MOST_SLICES):
+        seen = ask(asked, SLICE)
+        assert sum(seen.values()) == SLICE
+        assert seen[200] > SLICE // 2
         rested.append(resting_bytes(asked))
-    grown = sorted(after - before for before, after in pairwise(rested))
-    assert sum(seen.values()) == SLICES * SLICE
-    assert seen[200] > SLICES * SLICE // 2
-    per_request = sum(grown[:-1]) / (SLICE * (SLICES - 1))
-    assert per_request < MOST_BYTES_PER_REQUEST, f"{SLICE:,} requests each left bytes: {grown}"
+        if len(rested) > WINDOW and rested[-1] - rested[-1 - WINDOW] < MOST_GROWTH:
+            return
+    grown = [after - before for before, after in pairwise(rested)]
+    pytest.fail(f"it grows without an end, by bytes after {SLICE:,} requests each: {grown}")
