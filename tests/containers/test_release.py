@@ -6,8 +6,6 @@ import dataclasses
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from include.evergreen.stages.deploy.settle import settle_deployments
 from include.evergreen.stages.deploy.traffic import door_is_wrong
 from include.evergreen.stages.monitoring.watch_service import watch_service
 from include.evergreen.stages.resources import Resources
+from tests.containers.asking import asking
 from tests.containers.conftest import House
 from tests.containers.test_gateway_release import TOKEN, certificate
 
@@ -38,7 +37,7 @@ class Clients:
         self.answers: list[tuple[float, str]] = []
         self.over = threading.Event()
 
-    def run(self) -> None:
+    def run(self, _: int) -> None:
         with requests.Session() as session:
             while not self.over.is_set():
                 try:
@@ -55,20 +54,6 @@ class Clients:
         return Counter(said for _, said in self.answers)
 
 
-@contextmanager
-def asking(endpoint: str) -> Iterator[Clients]:
-    clients = Clients(endpoint)
-    threads = [threading.Thread(target=clients.run) for _ in range(CLIENTS)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield clients
-    finally:
-        clients.over.set()
-        for thread in threads:
-            thread.join()
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("house", ["docker"], indirect=True)
 def test_no_request_is_lost_in_a_release_or_a_rollback_which_is_back_within_seconds(
@@ -78,7 +63,7 @@ def test_no_request_is_lost_in_a_release_or_a_rollback_which_is_back_within_seco
     house.deploy(2)
     staging = house.resources.ledger.deployment("rides", "staging")
     assert staging.service.endpoint != first.service.endpoint, "an address for each environment"
-    with asking(first.service.endpoint) as clients:
+    with asking(Clients(first.service.endpoint), CLIENTS) as clients:
         proposal = house.switch()
         assert house.states() == [(1, "spare"), (2, "live")]
         second = house.resources.ledger.deployment("rides", "production")
@@ -146,7 +131,7 @@ def test_a_version_that_dies_after_the_switch_is_rolled_back_by_its_watch(
 ) -> None:
     first = house.release(1)
     house.deploy(2)
-    with asking(first.service.endpoint) as clients:
+    with asking(Clients(first.service.endpoint), CLIENTS) as clients:
         proposal = house.switch()
         broken = house.resources.ledger.deployment("rides", "production")
         time.sleep(0.2)

@@ -6,8 +6,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from include.evergreen.stages.release import strategies
 from include.evergreen.stages.release.stand import under_way
 from include.evergreen.stages.release.words import words
 from tests.containers import conftest
+from tests.containers.asking import asking
 from tests.containers.conftest import House
 
 CLIENTS, LONGEST_S = 3, 40.0
@@ -90,20 +90,6 @@ class Clients:
         return Counter((who, status) for at, who, status in self.answers if at > since)
 
 
-@contextmanager
-def asking(endpoint: str) -> Iterator[Clients]:
-    clients = Clients(endpoint)
-    threads = [threading.Thread(target=clients.run, args=(n,)) for n in range(CLIENTS)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield clients
-    finally:
-        clients.over.set()
-        for thread in threads:
-            thread.join()
-
-
 def looked_at(house: House, proposal: Proposal, see: Callable[[], None]) -> Deployment:
     """Look again and again, as the task does, each time with what `start` hands on."""
     proven = house.start(proposal)
@@ -132,7 +118,7 @@ def test_a_canary_that_answers_nan_goes_and_a_good_one_comes_to_production_with_
         patch.setattr(conftest, "HistGradientBoostingRegressor", not_everywhere_a_number)
         house.deploy(2)
     house = house.with_spec(strategy="canary", canary=CANARY)
-    with asking(first.service.endpoint) as clients:
+    with asking(Clients(first.service.endpoint), CLIENTS) as clients:
         time.sleep(0.5)
         broken = house.approve()
         with pytest.raises(ReleaseAborted, match=r"v2 was not released.*v1 answers every request"):

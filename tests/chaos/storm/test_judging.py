@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
-import http.server
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,6 +15,7 @@ from include.evergreen.adapters.lake import Lake
 from include.evergreen.adapters.ledger import open_ledger
 from include.evergreen.contracts import Deployment, RunningService
 from include.evergreen.policy.releasing import SLACK
+from tests.answering import served
 from tests.chaos.storm import plan, quiet
 from tests.chaos.storm.client import Client
 from tests.chaos.storm.deliveries import Expected
@@ -69,28 +66,6 @@ def test_a_version_that_was_given_up_is_seen_unless_another_came_first(
         number = ledger.begin_deployment(MODEL, version, "staging", f"s{version}", NOW)
         ledger.finish_deployment(number, "failed", why, (), NOW)
     assert list(_given_up(resources)) == ["v2 won, and was given up: failed: healthy"]
-
-
-@contextlib.contextmanager
-def served(version: str) -> Iterator[str]:
-    class Answer(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(200)
-            self.send_header("X-Model-Version", version)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *args: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def asked(

@@ -1,43 +1,16 @@
 """Who asks production while a version takes over counts every request, and none of them twice."""
 
-import contextlib
-import http.server
-import json
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from include.evergreen.cli.demo.passerby import Passerby
 from include.evergreen.cli.demo.patience import DemoFailed
 from include.evergreen.errors import Unavailable
+from tests.answering import served
 
 NOBODY = "http://127.0.0.1:9"
-
-
-@contextlib.contextmanager
-def served(version: str, status: int = 200, bodies: list[dict] | None = None) -> Iterator[str]:
-    class Answer(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            if bodies is not None:
-                bodies.append(json.loads(body))
-            self.send_response(status)
-            self.send_header("X-Model-Version", version)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *args: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def asked(address: Callable[[], str]) -> Passerby:
