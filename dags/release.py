@@ -14,9 +14,10 @@ What lets a version in is the ledger's word on it. To mark a task as a success l
 be released the run is skipped, and its reason is in the ledger's decisions.
 
 **When it fails:** up to and in `shift_traffic` what answered before answers again, also where a
-canary, shadow or a/b test ended with no. In `watch_release` the new
-version broke its service levels and the one before answers again. The error says what answers; get
-up only where it says that there was none to go back to. The rest can wait until morning.
+canary, shadow or a/b test ended with no. In `watch_release` the new version broke its service
+levels and the one before answers again. Where the engine or the ledger was away, it stays as it
+was, divided or not, and the next run goes on within minutes. The error says what answers; get up
+only where it says: Look now. The rest can wait until morning.
 """
 
 import datetime as dt

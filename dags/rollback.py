@@ -4,7 +4,8 @@
 was in production before and was not rolled back itself.
 **Makes true** `<model>.released`: the version that is wanted back has proven itself by its own
 contract, answers every request and is the champion. The one that was left is released again by hand
-only. A version that is still warm is back within seconds.
+only. A version that is still warm is back within seconds. While a version is on its way (canary,
+shadow, a/b) and none is named, that is ended and the champion stays.
 
 **Safe to clear:** a run that is repeated goes where it went the first time. Another run goes back
 one version further.
