@@ -27,6 +27,7 @@ from include.evergreen.stages.deploy import golden
 from include.evergreen.stages.deploy.build import recorded_candidate
 from include.evergreen.stages.deploy.deployment_lease import deployment_lease
 from include.evergreen.stages.deploy.fetch_bundle import fetch_bundle, forget_bundles
+from include.evergreen.stages.deploy.records import last_live
 from include.evergreen.stages.deploy.service_probe import ServiceProbe
 from include.evergreen.stages.deploy.services import PRODUCTION, runtime_for
 from include.evergreen.stages.deploy.settle import ROLLED_BACK, settle_deployments
@@ -69,7 +70,7 @@ def watch_release(
                 settle_deployments(resources, PRODUCTION, now=clock())
                 return live
             look = _Look(resources, live, *_before(resources, proposal))
-            _renew(resources, proposal, clock() + dt.timedelta(seconds=slice_s) + SLACK)
+            _renew(resources, proposal, clock(), at_it_for=dt.timedelta(seconds=slice_s))
         was_asked = look.again()
         seconds = (clock() - dt.datetime.fromisoformat(live.deployed_at)).total_seconds()
         verdict = decide_watch(look.observed, look.probes, _rules(resources), elapsed_s=seconds)
@@ -79,7 +80,7 @@ def watch_release(
         if verdict.word == "passed" and was_asked and not look.wrong_looks:
             return _conclude(resources, proposal, verdict.reason, clock)
         if time.monotonic() - began > slice_s:
-            _renew(resources, proposal, clock() + SLACK)
+            _renew(resources, proposal, clock())
             return None
         time.sleep(_POLL_S)
 
@@ -99,33 +100,35 @@ def _said(resources: Resources, proposal: Proposal, wanted: Word) -> Decision | 
 
 
 def _before(resources: Resources, proposal: Proposal) -> tuple[Counters, str]:
-    """What the service had counted, its load test say, before it was sent its first request, and
-    since when it ran.
-    """
+    """What the service had counted before it was sent its first request, and since when it ran."""
     said = _said(resources, proposal, "releasing")
     details = said.details if said is not None else {}
     return Counters.from_json(details.get(COUNTERS, {})), details.get(STARTED, "")
 
 
-def _renew(resources: Resources, proposal: Proposal, until: dt.datetime) -> None:
-    """The watch is looked after until then."""
+def _renew(
+    resources: Resources,
+    proposal: Proposal,
+    now: dt.datetime,
+    *,
+    at_it_for: dt.timedelta = dt.timedelta(),
+) -> None:
+    """The watch is looked after for that long, and `SLACK`."""
     said = _said(resources, proposal, "releasing")
     if said is not None:
         kept = {key: said.details[key] for key in (COUNTERS, STARTED) if key in said.details}
         say_of(
             resources, "releasing", proposal, why_of(said),
-            now=until - SLACK, until=until, details=kept,
+            now=now, until=now + at_it_for + SLACK, details=kept,
         )  # fmt: skip
 
 
 def _why_gone(resources: Resources, proposal: Proposal, live: Deployment | None) -> str:
     """In words: the version that is watched does not answer in production any more."""
     answers = f"{f'v{live.version}' if live else 'nothing'} answers there now"
-    records = resources.ledger.deployments(resources.model, environment=PRODUCTION)
-    of_it = (r.reason for r in records if r.version == proposal.version and r.live_at is not None)
-    reason = next(of_it, "")
-    if reason.startswith(ROLLED_BACK):
-        return f"{proposal.model} v{proposal.version} was {reason}; {answers}."
+    record = last_live(resources.ledger, resources.model, PRODUCTION, proposal.version)
+    if record is not None and record.reason.startswith(ROLLED_BACK):
+        return f"{proposal.model} v{proposal.version} was {record.reason}; {answers}."
     return (
         f"{proposal.model} v{proposal.version} was taken out of production during its watch; "
         f"{answers}."
