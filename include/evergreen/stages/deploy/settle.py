@@ -5,11 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import logging
 
-from include.evergreen.adapters.ledger import DeploymentRecord
 from include.evergreen.adapters.runtime import Environment
 from include.evergreen.contracts import Deployment
 from include.evergreen.errors import ArtifactRefused, SettingsError, Unavailable, Unsupported
 from include.evergreen.stages.deploy.deployment_lease import deployment_lease
+from include.evergreen.stages.deploy.records import live_record
 from include.evergreen.stages.deploy.services import GRACE_S, order_for, runtime_for
 from include.evergreen.stages.deploy.traffic import (
     is_divided,
@@ -112,7 +112,7 @@ def _restart(resources: Resources, live: Deployment, now: dt.datetime) -> bool:
     """Whether the live service had to be started again: the machine or its process went down."""
     image = resources.ledger.image(live.model, live.version, live.service.runtime)
     environment = live.environment
-    before = _live_record(resources, environment)
+    before = live_record(resources.ledger, resources.model, environment)
     try:
         runtime = runtime_for(resources, live.service)
         if image is None or runtime.state(live.service) == "running":
@@ -137,7 +137,7 @@ def _restart(resources: Resources, live: Deployment, now: dt.datetime) -> bool:
         live.version,
         service.endpoint,
     )
-    if before is None or _live_record(resources, environment) != before:
+    if before is None or live_record(resources.ledger, resources.model, environment) != before:
         log.warning("Another version went live meanwhile: %s is removed again.", service.name)
         runtime.remove(service, grace_s=GRACE_S)
         return False
@@ -149,7 +149,7 @@ def _publish_live(
     resources: Resources, environment: Environment, now: dt.datetime, *, restarted: bool
 ) -> bool:
     """Send clients to what is live; False where that cannot be: who answered before still does."""
-    live = _live_record(resources, environment)
+    live = live_record(resources.ledger, resources.model, environment)
     if live is None or live.service is None:
         return False
     try:
@@ -164,12 +164,6 @@ def _publish_live(
         log.warning("%s answers at %s from now on.", live.model, service.endpoint)
         resources.ledger.record_service(live.id, service, now)
     return True
-
-
-def _live_record(resources: Resources, environment: Environment) -> DeploymentRecord | None:
-    """The deployment that is live now."""
-    records = resources.ledger.deployments(resources.model, ["live"], environment)
-    return records[0] if records else None
 
 
 def _stop_replaced(resources: Resources, environment: Environment, now: dt.datetime) -> None:
@@ -190,13 +184,13 @@ def _stop_replaced(resources: Resources, environment: Environment, now: dt.datet
 
 def _close_overtaken(resources: Resources, environment: Environment, now: dt.datetime) -> None:
     """An attempt begun before the live one, and never finished, will not be."""
-    live = resources.ledger.deployments(resources.model, ["live"], environment)
+    live = live_record(resources.ledger, resources.model, environment)
     for record in resources.ledger.deployments(resources.model, ["starting"], environment):
-        if live and record.id < live[0].id:
+        if live is not None and record.id < live.id:
             resources.ledger.finish_deployment(
                 record.id,
                 "failed",
-                f"overtaken by deployment {live[0].id}",
+                f"overtaken by deployment {live.id}",
                 (),
                 now,
                 run=resources.owner,

@@ -31,7 +31,7 @@ from include.evergreen.stages.monitoring.request_log import served_in
 from include.evergreen.stages.release import rollout
 from include.evergreen.stages.release.beside import Look, observed, seconds_since
 from include.evergreen.stages.release.counters import Counters
-from include.evergreen.stages.release.stand import Stand, stand_of
+from include.evergreen.stages.release.stand import Stand
 from include.evergreen.stages.resources import Resources
 
 log = logging.getLogger(__name__)
@@ -55,12 +55,10 @@ def split_keys(
         ReleaseAborted: the new version is not surely better, or fails.
         Unavailable: see `send_everything` and `abort`; or MLflow is away when it has won.
     """
-    stand = stand_of(resources, proposal.version)
-    if stand is None:
-        share = resources.spec.deployment.ab.share
-        stand = Stand("ab", proven, clock().isoformat(), (share,))
-        why = f"a/b test: {share:.3g} of the keys"
-        rollout.advance(resources, proposal, stand, why, now=clock())
+    share = resources.spec.deployment.ab.share
+    first = Stand("ab", proven, clock().isoformat(), (share,))
+    why = f"a/b test: {share:.3g} of the keys"
+    stand = rollout.begun(resources, proposal, first, why, now=clock())
     return _AbTest(resources, proposal, stand, clock, sticky=True).take()
 
 

@@ -14,6 +14,7 @@ from include.evergreen.contracts import Answer, Proposal
 from include.evergreen.errors import NotApproved
 from include.evergreen.policy import approving
 from include.evergreen.policy.releasing import SLACK, Word
+from include.evergreen.stages.deploy.records import last_live
 from include.evergreen.stages.deploy.services import PRODUCTION
 from include.evergreen.stages.release import rollout
 from include.evergreen.stages.release.journal import journal
@@ -69,8 +70,7 @@ def require_approval(resources: Resources, proposal: Proposal) -> None:
             f"{proposal.model}.retire takes that back: 'undo'."
         )
     live = resources.ledger.deployment(resources.model, PRODUCTION)
-    image = proposal.image.digest
-    if live and (live.version, live.service.image_digest) == (proposal.version, image):
+    if rollout.is_live(live, proposal):
         return
     if _is_spent(resources, proposal):
         raise NotApproved(
@@ -89,10 +89,8 @@ def require_approval(resources: Resources, proposal: Proposal) -> None:
 
 def _is_spent(resources: Resources, proposal: Proposal) -> bool:
     """Whether its version went live since it was made; it does not answer by now."""
-    records = resources.ledger.deployments(resources.model, environment=PRODUCTION)
-    been = (record for record in records if record.live_at is not None)
-    since = (record for record in been if record.id > (proposal.after or 0))
-    return any(record.version == proposal.version for record in since)
+    last = last_live(resources.ledger, resources.model, PRODUCTION, proposal.version)
+    return last is not None and last.id > (proposal.after or 0)
 
 
 def require_proposed(resources: Resources, proposal: Proposal) -> None:
@@ -137,10 +135,10 @@ def was_begun(resources: Resources, proposal: Proposal) -> bool:
 
 def answered(resources: Resources, proposal: Proposal) -> Answer | None:
     """What was recorded as the answer to this very proposal; None before there is one."""
-    _, decision = last_word(resources.ledger, resources.model, proposal.version)
-    if decision is None or decision.details.get(PROPOSAL) != proposal.as_json():
+    if _word_on(resources, proposal) is None:
         return None
-    found = decision.details.get(ANSWER)
+    _, decision = last_word(resources.ledger, resources.model, proposal.version)
+    found = decision.details.get(ANSWER) if decision is not None else None
     return Answer.from_json(found) if found else None
 
 

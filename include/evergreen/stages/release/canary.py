@@ -24,7 +24,7 @@ from include.evergreen.stages.deploy.services import PRODUCTION
 from include.evergreen.stages.release import rollout
 from include.evergreen.stages.release.beside import Look, seconds_since
 from include.evergreen.stages.release.counters import Counters
-from include.evergreen.stages.release.stand import Stand, stand_of
+from include.evergreen.stages.release.stand import Stand
 from include.evergreen.stages.resources import Resources
 
 log = logging.getLogger(__name__)
@@ -42,12 +42,10 @@ def raise_share(
         ReleaseAborted: the new version goes, and the champion answers every request.
         Unavailable: see `send_everything` and `abort`.
     """
-    stand = stand_of(resources, proposal.version)
-    if stand is None:
-        shares = tuple(resources.spec.deployment.canary.steps)
-        stand = Stand("canary", proven, clock().isoformat(), shares)
-        why = f"canary: first {shares[0]:.3g} of the requests"
-        rollout.advance(resources, proposal, stand, why, now=clock())
+    shares = tuple(resources.spec.deployment.canary.steps)
+    first = Stand("canary", proven, clock().isoformat(), shares)
+    why = f"canary: first {shares[0]:.3g} of the requests"
+    stand = rollout.begun(resources, proposal, first, why, now=clock())
     return _Canary(resources, proposal, stand, clock).take()
 
 

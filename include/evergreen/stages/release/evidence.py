@@ -14,6 +14,7 @@ from include.evergreen.errors import ArtifactRefused
 from include.evergreen.policy.approving import deadline
 from include.evergreen.stages.deploy.acceptance_kept import acceptance_table
 from include.evergreen.stages.deploy.build import recorded_candidate
+from include.evergreen.stages.deploy.records import last_live
 from include.evergreen.stages.deploy.services import STAGING
 from include.evergreen.stages.release.approval import answered, require_proposed, was_begun
 from include.evergreen.stages.resources import Resources
@@ -84,14 +85,11 @@ def _gate(gate: GateResult) -> tuple[str, str, str, str]:
 
 def _checks(resources: Resources, version: int) -> list[tuple[str, str, str, str]]:
     """Of the deployment by which the version proved itself in staging last."""
-    for record in resources.ledger.deployments(resources.model, environment=STAGING):
-        if record.version == version and record.live_at is not None:
-            checks = record.checks
-            return [
-                (c["name"], "yes" if c["passed"] else "no", c["seen"], c["required"])
-                for c in checks
-            ]
-    return []
+    record = last_live(resources.ledger, resources.model, STAGING, version)
+    return [
+        (check["name"], "yes" if check["passed"] else "no", check["seen"], check["required"])
+        for check in (record.checks if record is not None else ())
+    ]
 
 
 def _acceptance(resources: Resources, version: int) -> Iterator[str]:

@@ -13,6 +13,7 @@ from include.evergreen.policy.approving import deadline
 from include.evergreen.policy.releasing import SLACK, Standing, why_not_proposed
 from include.evergreen.stages.deploy.build import judged_against, recorded_candidate
 from include.evergreen.stages.deploy.deployment_lease import under_deployment_lease
+from include.evergreen.stages.deploy.records import been_live, last_live, live_record
 from include.evergreen.stages.deploy.services import PRODUCTION, STAGING, runtime_for
 from include.evergreen.stages.deploy.settle import ALIASES, BACK, settle_deployments
 from include.evergreen.stages.release import rollout
@@ -61,7 +62,7 @@ def choose_version(
         return begun
     if asked_for is not None:
         return _proposed(resources, asked_for, reason, by_hand=True, asked_by=asked_by, now=now)
-    staged = _live_in(resources.ledger, resources.model, STAGING)
+    staged = live_record(resources.ledger, resources.model, STAGING)
     if staged is None:
         log.info("Nothing is in staging.")
         _close_overdue(resources, now)
@@ -93,7 +94,7 @@ def superseded_by(ledger: Ledger, proposal: Proposal) -> int | None:
     What a person asked for by hand is not superseded. Reads the ledger only: cheap enough to be
     asked every few seconds.
     """
-    staged = _live_in(ledger, proposal.model, STAGING)
+    staged = live_record(ledger, proposal.model, STAGING)
     if proposal.by_hand or staged is None or staged.version <= proposal.version:
         return None
     return staged.version
@@ -102,9 +103,9 @@ def superseded_by(ledger: Ledger, proposal: Proposal) -> int | None:
 def _asked_for(resources: Resources, version: int) -> DeploymentRecord:
     """The deployment by which a version proved itself in staging last."""
     recorded_candidate(resources, version)
-    for record in resources.ledger.deployments(resources.model, environment=STAGING):
-        if record.version == version and record.live_at is not None:
-            return record
+    record = last_live(resources.ledger, resources.model, STAGING, version)
+    if record is not None:
+        return record
     raise InputError(
         f"{resources.model} v{version} was never verified in staging, and nothing unproven is "
         f"released. Run {resources.model}.deploy by hand with version {version} first."
@@ -113,21 +114,18 @@ def _asked_for(resources: Resources, version: int) -> DeploymentRecord:
 
 def _interrupted(resources: Resources) -> Proposal | None:
     """The proposal of what is live in production and was not watched to the end."""
-    live = resources.ledger.deployment(resources.model, PRODUCTION)
-    if live is None:
+    live = live_record(resources.ledger, resources.model, PRODUCTION)
+    if live is None or live.reason.startswith(BACK):  # that was watched once already
         return None
     word, decision = last_word(resources.ledger, resources.model, live.version)
     if word != "releasing" or decision is None:
-        return None
-    record = _live_in(resources.ledger, resources.model, PRODUCTION)
-    if record is not None and record.reason.startswith(BACK):  # it was watched once already
         return None
     return Proposal.from_json(decision.details[PROPOSAL])
 
 
 def _approved(resources: Resources) -> Proposal | None:
     """What was approved of the version in staging and not begun, where nothing changed since."""
-    staged = _live_in(resources.ledger, resources.model, STAGING)
+    staged = live_record(resources.ledger, resources.model, STAGING)
     if staged is None:
         return None
     word, decision = last_word(resources.ledger, resources.model, staged.version)
@@ -147,17 +145,12 @@ def _approved(resources: Resources) -> Proposal | None:
 def _standing(resources: Resources, staged: DeploymentRecord) -> Standing:
     ledger, model = resources.ledger, resources.model
     live = ledger.deployment(model, PRODUCTION)
-    been_live = {
-        record.version
-        for record in ledger.deployments(model, environment=PRODUCTION)
-        if record.live_at is not None
-    }
     word, decision = last_word(ledger, model, staged.version)
     return Standing(
         version=staged.version,
         judged_against=judged_against(resources, recorded_candidate(resources, staged.version)),
         champion=live.version if live else _champion_of_old(resources),
-        been_live=staged.version in been_live,
+        been_live=last_live(ledger, model, PRODUCTION, staged.version) is not None,
         last_word=word or "",
         why=why_of(decision),
     )
@@ -203,7 +196,7 @@ def _proposed(
     now: dt.datetime,
 ) -> Proposal:
     ledger, model = resources.ledger, resources.model
-    live, newest = ledger.deployment(model, PRODUCTION), _live_in(ledger, model, STAGING)
+    live, newest = ledger.deployment(model, PRODUCTION), live_record(ledger, model, STAGING)
     proposal = Proposal(
         model=model,
         version=staged.version,
@@ -228,8 +221,8 @@ def _proposed(
 
 def _last_live(resources: Resources) -> int | None:
     """The deployment that went live in production last, live still or not; None: none ever did."""
-    records = resources.ledger.deployments(resources.model, environment=PRODUCTION)
-    return max((record.id for record in records if record.live_at is not None), default=None)
+    records = been_live(resources.ledger, resources.model, PRODUCTION)
+    return records[0].id if records else None
 
 
 def _made_before(resources: Resources, proposal: Proposal) -> Proposal | None:
@@ -267,8 +260,3 @@ def verified_image(resources: Resources, record: DeploymentRecord) -> BuiltImage
             f"not there any more. {again}"
         )
     return image
-
-
-def _live_in(ledger: Ledger, model: str, environment: str) -> DeploymentRecord | None:
-    records = ledger.deployments(model, ["live"], environment)
-    return records[0] if records else None

@@ -25,6 +25,7 @@ from include.evergreen.policy.verification import failure_message
 from include.evergreen.stages.clock import Clock, utc_now
 from include.evergreen.stages.deploy.deployment_lease import under_deployment_lease
 from include.evergreen.stages.deploy.promote import go_live, proven_by
+from include.evergreen.stages.deploy.records import been_live
 from include.evergreen.stages.deploy.services import GRACE_S, PRODUCTION, order_for, runtime_for
 from include.evergreen.stages.deploy.settle import BACK, ROLLED_BACK
 from include.evergreen.stages.deploy.traffic import refuse_without_door
@@ -169,7 +170,7 @@ def _end_strategy(resources: Resources, wanted: Return, clock: Clock) -> Deploym
 
 def _in_production(resources: Resources) -> list[DeploymentRecord]:
     """What is or was live in production, the one that went live last first."""
-    found = resources.ledger.deployments(resources.model, environment=PRODUCTION)
+    found = been_live(resources.ledger, resources.model, PRODUCTION)
     been = [(record.live_at, record) for record in found if record.live_at is not None]
     return [record for _, record in sorted(been, key=lambda pair: pair[0], reverse=True)]
 
@@ -206,31 +207,31 @@ def _proven(resources: Resources, target: DeploymentRecord, now: dt.datetime) ->
     image, ledger = _image(resources, target), resources.ledger
     runtime = runtime_for(resources, image)
     refuse_without_door(resources, PRODUCTION, runtime)
-    warm = target.state == "spare" and target.service is not None
-    warm = warm and target.service is not None and runtime.state(target.service) == "running"
+    spare = target.service if target.state == "spare" else None
+    warm = spare if spare is not None and runtime.state(spare) == "running" else None
     order = order_for(resources, image, PRODUCTION)
-    if not warm and not runtime.has(image):
+    if warm is None and not runtime.has(image):
         raise ArtifactRefused(
             f"The image {image.reference} of {image.model} v{image.version} was removed, and it "
             f"does not run any more. Run {image.model}.deploy, then {image.model}.release, by hand "
             f"with version {image.version}, or go back to another one."
         )
-    name = target.service_name if warm else runtime.name_of(order)
+    name = warm.name if warm is not None else runtime.name_of(order)
     number = ledger.begin_deployment(image.model, image.version, PRODUCTION, name, now)
-    service = target.service if warm and target.service else runtime.start(order)
+    service = warm if warm is not None else runtime.start(order)
     ledger.record_service(number, service, now)
     try:
         checks = prove(resources, image, service, Proof(PRODUCTION, as_made=True))
     except Exception as error:
         if not is_retryable(error):  # a retry finds it by its name and goes on with it
-            if not warm:
+            if warm is None:
                 runtime.remove(service, grace_s=GRACE_S)
             ledger.finish_deployment(number, "failed", str(error), (), now)
         raise
     if all(check.passed for check in checks):
         return Verification(image.model, image.version, service, checks)
     said = runtime.logs(service, lines=30)
-    if not warm:
+    if warm is None:
         runtime.remove(service, grace_s=GRACE_S)
     failed = ", ".join(check.name for check in checks if not check.passed)
     evidence = [check.as_json() for check in checks]

@@ -31,6 +31,16 @@ from include.evergreen.stages.resources import Resources
 log = logging.getLogger(__name__)
 
 
+def begun(
+    resources: Resources, proposal: Proposal, first: Stand, why: str, *, now: dt.datetime
+) -> Stand:
+    """Where the strategy stands: as the ledger has it, else at its first step, which is decided."""
+    stand = stand_of(resources, proposal.version)
+    if stand is None:
+        advance(resources, proposal, first, why, now=now)
+    return stand or first
+
+
 def advance(
     resources: Resources,
     proposal: Proposal,

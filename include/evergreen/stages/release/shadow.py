@@ -33,7 +33,7 @@ from include.evergreen.stages.monitoring.collect import collect_requests
 from include.evergreen.stages.monitoring.request_log import served_in
 from include.evergreen.stages.release import rollout
 from include.evergreen.stages.release.beside import seconds_since
-from include.evergreen.stages.release.stand import Stand, stand_of
+from include.evergreen.stages.release.stand import Stand
 from include.evergreen.stages.release.switch import send_everything
 from include.evergreen.stages.resources import Resources
 
@@ -54,10 +54,8 @@ def replay_requests(
         ReleaseAborted: the new version answers otherwise, fails, or was asked too little in time.
         Unavailable: there is no way to the new version now; or see `send_everything`.
     """
-    stand = stand_of(resources, proposal.version)
-    if stand is None:
-        stand = Stand("shadow", proven, clock().isoformat(), (0.0,))
-        rollout.advance(resources, proposal, stand, "shadow: logged requests", now=clock())
+    first = Stand("shadow", proven, clock().isoformat(), (0.0,))
+    stand = rollout.begun(resources, proposal, first, "shadow: logged requests", now=clock())
     service = stand.proven.service
     live = resources.ledger.deployment(resources.model, PRODUCTION)
     if stand.is_over or rollout.is_live(live, proposal):

@@ -8,6 +8,7 @@ from include.evergreen.contracts import Proposal, Verification
 from include.evergreen.errors import ArtifactRefused, VerificationFailed
 from include.evergreen.stages.deploy.deployment_lease import under_deployment_lease
 from include.evergreen.stages.deploy.promote import proven_by
+from include.evergreen.stages.deploy.records import live_record
 from include.evergreen.stages.deploy.services import PRODUCTION, runtime_for
 from include.evergreen.stages.deploy.traffic import shut_door
 from include.evergreen.stages.deploy.verify import Proof, verify_candidate
@@ -37,9 +38,9 @@ def start_in_production(
     """
     image = proposal.image
     still_to_replace(resources, proposal)  # a run of long ago that is cleared starts nothing
-    live = resources.ledger.deployments(resources.model, ["live"], PRODUCTION)
-    if live and live[0].service and live[0].service.image_digest == image.digest:
-        return proven_by(live[0], live[0].service)
+    live = live_record(resources.ledger, resources.model, PRODUCTION)
+    if live is not None and live.service and live.service.image_digest == image.digest:
+        return proven_by(live, live.service)
     require_approval(resources, proposal)
     stand = stand_of(resources, proposal.version)
     if stand is not None and stand.proven.service.image_digest == image.digest:

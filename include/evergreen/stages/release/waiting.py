@@ -6,6 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 from include.evergreen.policy.releasing import Look, Staged, why_wake
+from include.evergreen.stages.deploy.records import live_record
 from include.evergreen.stages.release.retired import why_retired
 from include.evergreen.stages.release.words import STAGED, UNTIL, words
 
@@ -19,8 +20,8 @@ def unseen(ledger: Ledger, model: str, now: dt.datetime) -> tuple[str, tuple[int
 
     Reads the ledger only: cheap enough to be asked every few seconds.
     """
-    records = ledger.deployments(model, ["live"], "staging")
-    staged = Staged(records[0].id, records[0].live_at) if records and records[0].live_at else None
+    record = live_record(ledger, model, "staging")
+    staged = Staged(record.id, record.live_at) if record and record.live_at else None
     look = _last_look(ledger, model)
     standing = (staged.id if staged else 0, look.at.isoformat() if look else "")
     return why_wake(staged, look, now), standing
