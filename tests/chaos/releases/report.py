@@ -47,9 +47,7 @@ def _line(strategy: str, fault: str, met: Sequence[Outcome]) -> str:
 
 
 def write(outcomes: Sequence[Outcome]) -> None:
-    """To whoever looks on, and into the file that CHAOS_REPORT names, under `releases`."""
-    lines = table(outcomes)
-    print("\n" + "\n".join(lines), flush=True)
+    """Into the file that CHAOS_REPORT names, under `releases`; none where it names none."""
     if not os.environ.get("CHAOS_REPORT"):
         return
     path = Path(os.environ["CHAOS_REPORT"])
@@ -57,6 +55,6 @@ def write(outcomes: Sequence[Outcome]) -> None:
     document["releases"] = {
         "seeds": [outcome.plan.seed for outcome in outcomes],
         "broken": [outcome.told() for outcome in outcomes if outcome.broken],
-        "table": lines,
+        "table": table(outcomes),
     }
     path.write_text(json.dumps(document, indent=1))

@@ -58,7 +58,8 @@ def releases(
                 print(f"\n{outcomes[-1].told()}", flush=True)
                 if outcomes[-1].broken:
                     break
-    report.write(outcomes)
+        report.write(outcomes)
+    print("\n" + "\n".join(report.table(outcomes)), flush=True)
     return outcomes
 
 

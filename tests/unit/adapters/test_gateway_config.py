@@ -34,11 +34,11 @@ from include.evergreen.adapters.runtime.gateway_places import NoPlaceLeft, Place
 from include.evergreen.errors import ArtifactRefused, EvergreenError, Unavailable
 
 EMPTY = Place(3, "rides", "staging")
-UNUSED = Seen("localhost", "127.0.0.1", 0, enabled=False, passed=False)
+UNUSED = Seen("localhost", "127.0.0.1", 0, enabled=False, passed=False, up=False)
 STATE = """1
 # be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_check_result srv_fqdn
 5 place03-live 1 s1 172.18.0.2 2 0 201 3 s-a
-5 place03-live 2 s2 172.18.0.3 2 64 0 2 s-b
+5 place03-live 2 s2 172.18.0.3 0 64 0 2 s-b
 5 place03-live 3 s3 127.0.0.1 0 5 0 0 localhost
 8 place04-live 1 s1 172.18.0.9 2 0 100 3 s-z
 
@@ -57,7 +57,7 @@ def only(place: Place, host: str, spare: str = "") -> Place:
 
 
 def running(host: str, weight: int) -> Seen:
-    return Seen(host, "172.18.0.2", weight, enabled=True, passed=True)
+    return Seen(host, "172.18.0.2", weight, enabled=True, passed=True, up=True)
 
 
 def test_a_place_that_nobody_has_answers_nobody() -> None:
@@ -239,9 +239,9 @@ def test_a_slot_that_is_used_is_given_up_only_when_it_has_no_clients() -> None:
 def test_what_the_process_says_is_read_by_slot_of_one_place() -> None:
     found = read_servers(STATE, 3)
     assert found == {
-        "s1": Seen("s-a", "172.18.0.2", 201, enabled=True, passed=True),
-        "s2": Seen("s-b", "172.18.0.3", 0, enabled=True, passed=False),
-        "s3": Seen("localhost", "127.0.0.1", 0, enabled=False, passed=False),
+        "s1": Seen("s-a", "172.18.0.2", 201, enabled=True, passed=True, up=True),
+        "s2": Seen("s-b", "172.18.0.3", 0, enabled=True, passed=False, up=False),
+        "s3": Seen("localhost", "127.0.0.1", 0, enabled=False, passed=False, up=False),
     }
     assert read_servers(STATE, 9) == {}
     assert read_servers("", 3) == {}

@@ -79,7 +79,9 @@ class EngineTraffic:
         names = {host_name(found.name): found.name for found in self.find(model, environment)}
         now = self._routes.traffic(model, environment)
         shares = {names.get(host, host): share for host, share in now.shares.items()}
-        return Traffic(shares, names.get(now.spare, now.spare), sticky=now.sticky)
+        silent = frozenset(names.get(host, host) for host in now.silent)
+        spare = names.get(now.spare, now.spare)
+        return Traffic(shares, spare, sticky=now.sticky, silent=silent)
 
     @effect
     def guard(self, model: str, environment: Environment, door: DoorSettings) -> None:

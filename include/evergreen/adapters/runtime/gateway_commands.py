@@ -21,6 +21,7 @@ from include.evergreen.adapters.runtime.gateway_place import (
 from include.evergreen.effects import read
 
 _PASSED = "3"  # srv_check_result: the last health check was answered with 200
+_STOPPED = "0"  # srv_op_state: too many checks in a row were not
 _FORCED_MAINT = 1  # the bit of srv_admin_state
 
 
@@ -53,6 +54,7 @@ def read_servers(said: str, number: int) -> dict[str, Seen]:
             int(row["srv_uweight"]),
             enabled=not int(row["srv_admin_state"]) & _FORCED_MAINT,
             passed=row["srv_check_result"] == _PASSED,
+            up=row["srv_op_state"] != _STOPPED,
         )
         for row in rows
         if row.get("be_name") == backend_name(number)

@@ -39,13 +39,16 @@ class Server:
 
 @dataclass(frozen=True)
 class Seen:
-    """What the running process says of a server. `passed`: its last check was answered well."""
+    """What the running process says of a server. `passed`: its last check was answered well; `up`:
+    enough of the last ones were, so that it is asked.
+    """
 
     host: str
     address: str
     weight: int
     enabled: bool
     passed: bool
+    up: bool
 
     @property
     def share(self) -> int:

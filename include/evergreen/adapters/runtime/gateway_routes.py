@@ -153,7 +153,8 @@ class Routes:
         spare = next((server.host for server in seen if server.spare), "")
         total = sum(parts.values())
         shares = {host: part / total for host, part in parts.items()}
-        return Traffic(shares, spare, sticky="sticky" in running.words)
+        silent = frozenset(server.host for server in seen if server.share and not server.up)
+        return Traffic(shares, spare, sticky="sticky" in running.words, silent=silent)
 
     @effect
     def guard(self, model: str, environment: str, door: DoorSettings) -> None:

@@ -55,12 +55,14 @@ class Traffic:
 
     `shares`: of all requests, by the service's name, each above 0; {} where nobody is sent to
     anybody. `spare`: the service that answers what those do not, '' for none. `sticky`: requests
-    with one X-Request-Key are answered by one of them.
+    with one X-Request-Key are answered by one of them. `silent`: services with a share that do not
+    answer the gateway's own checks, so that the others are asked instead.
     """
 
     shares: Mapping[str, float]
     spare: str = ""
     sticky: bool = False
+    silent: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

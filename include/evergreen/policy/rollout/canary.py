@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from include.evergreen.policy.rollout.evidence import (
+    ABOVE_P99,
     Observed,
     Verdict,
     is_number,
@@ -21,8 +22,6 @@ from include.evergreen.policy.rollout.evidence import (
 )
 
 Word = Literal["advance", "abort", "not_yet"]
-#: The share of requests that are slower than a p99.
-_ABOVE_P99 = 0.01
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,7 @@ def _wanting(
 def _breaches(
     champion: Observed, challenger: Observed, shift: float | None, rules: CanaryRules, slow: int
 ) -> Iterator[str]:
-    surely = surely_above(slow, challenger.requests, _ABOVE_P99)
+    surely = surely_above(slow, challenger.requests, ABOVE_P99)
     if surely and _is_slower(champion, challenger, rules):
         yield f"{_slower(champion, challenger, rules)}: {slow:,} requests took longer"
     if shift is not None and shift > rules.max_prediction_shift:

@@ -11,8 +11,8 @@ Word = TypeVar("Word", bound=str)
 #: Failures count as too many when a version that keeps its bound shows so many this seldom. It is
 #: small because a rollout is looked at again and again, and every look may be wrong.
 DOUBT = 0.005
-#: A p99 latency of fewer requests is little more than the slowest one's.
-P99_REQUESTS = 100
+#: The share of requests that are slower than a p99.
+ABOVE_P99 = 0.01
 _NEGLIGIBLE = 1e-16
 
 

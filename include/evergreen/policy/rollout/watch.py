@@ -1,8 +1,8 @@
 """Whether a version that was just released stays, or the one before it comes back.
 
 The version has passed every gate; a few requests are no evidence against it, and a silent hour is
-none. Failures beyond chance, a p99 of enough requests above the level, and probes that fail in a
-row are.
+none. Failures beyond chance, more slow requests than a p99 at the level has, and probes that fail
+in a row are.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from include.evergreen.policy.rollout.evidence import (
-    P99_REQUESTS,
+    ABOVE_P99,
     Observed,
     Verdict,
     is_number,
@@ -42,7 +42,7 @@ class Probes:
 
 
 def decide_watch(
-    seen: Observed, probes: Probes, rules: WatchRules, *, elapsed_s: float
+    seen: Observed, probes: Probes, rules: WatchRules, *, elapsed_s: float, slow: int
 ) -> Verdict[Word]:
     """The word on a release until now.
 
@@ -51,8 +51,9 @@ def decide_watch(
         probes: see `Probes`.
         rules: see `WatchRules`.
         elapsed_s: since the release.
+        slow: how many of the requests took longer than `max_p99_ms`.
     """
-    broken = "; ".join(_broken(seen, probes, rules))
+    broken = "; ".join(_broken(seen, probes, rules, slow))
     if broken:
         return Verdict("roll_back", broken)
     pending = "; ".join(_pending(seen, probes, rules, elapsed_s))
@@ -64,15 +65,16 @@ def decide_watch(
     )
 
 
-def _broken(seen: Observed, probes: Probes, rules: WatchRules) -> Iterator[str]:
+def _broken(seen: Observed, probes: Probes, rules: WatchRules, slow: int) -> Iterator[str]:
     if probes.failed_in_a_row >= PROBES_IN_A_ROW:
         yield f"the last {probes.failed_in_a_row:,} health probes failed"
     if surely_above(seen.failures, seen.requests, rules.max_error_share):
         yield f"{seen.failed}, {rules.max_error_share:g} may; it is not chance"
-    limit_ms, p99_ms = rules.max_p99_ms, seen.p99_ms
-    is_slow = limit_ms is not None and p99_ms is not None and p99_ms > limit_ms
-    if is_slow and seen.requests >= P99_REQUESTS:
-        yield f"p99 {p99_ms:.3g} ms of {seen.requests:,} requests, {limit_ms:g} ms are allowed"
+    if rules.max_p99_ms is not None and surely_above(slow, seen.requests, ABOVE_P99):
+        yield (
+            f"{slow:,} of {seen.requests:,} requests took longer than the {rules.max_p99_ms:g} ms "
+            f"that {ABOVE_P99:g} may; it is not chance"
+        )
 
 
 def _pending(seen: Observed, probes: Probes, rules: WatchRules, elapsed_s: float) -> Iterator[str]:
@@ -83,5 +85,5 @@ def _pending(seen: Observed, probes: Probes, rules: WatchRules, elapsed_s: float
     elif probes.failed_in_a_row:
         yield f"the last {probes.failed_in_a_row:,} health probes failed"
     measured = rules.max_p99_ms is None or is_number(seen.p99_ms)
-    if seen.requests >= P99_REQUESTS and not measured:
+    if seen.requests and not measured:
         yield f"the p99 of {seen.requests:,} requests is not known ({seen.p99_ms})"

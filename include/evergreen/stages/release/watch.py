@@ -18,9 +18,10 @@ from include.evergreen.adapters.ledger import Decision
 from include.evergreen.adapters.runtime import Runtime
 from include.evergreen.contracts import Deployment, Proposal
 from include.evergreen.errors import Busy, ReleaseRolledBack, Unavailable
-from include.evergreen.policy.releasing import SLACK, Word
-from include.evergreen.policy.rollout.evidence import Observed
-from include.evergreen.policy.rollout.watch import Probes, WatchRules, decide_watch
+from include.evergreen.policy.releasing import SLACK
+from include.evergreen.policy.releasing import Word as Said
+from include.evergreen.policy.rollout.evidence import Observed, Verdict
+from include.evergreen.policy.rollout.watch import Probes, WatchRules, Word, decide_watch
 from include.evergreen.policy.verification import check_predictions
 from include.evergreen.stages.clock import Clock, utc_now
 from include.evergreen.stages.deploy import golden
@@ -73,7 +74,7 @@ def watch_release(
             _renew(resources, proposal, clock(), at_it_for=dt.timedelta(seconds=slice_s))
         was_asked = look.again()
         seconds = (clock() - dt.datetime.fromisoformat(live.deployed_at)).total_seconds()
-        verdict = decide_watch(look.observed, look.probes, _rules(resources), elapsed_s=seconds)
+        verdict = look.judged(elapsed_s=seconds)
         if look.broken or verdict.word == "roll_back":
             broken = look.broken or verdict.reason
             undo_release(resources, proposal, broken, by="watch", clock=clock)
@@ -85,13 +86,7 @@ def watch_release(
         time.sleep(_POLL_S)
 
 
-def _rules(resources: Resources) -> WatchRules:
-    deployment = resources.spec.deployment
-    watch, levels = deployment.watch, deployment.service_levels
-    return WatchRules(watch.seconds, watch.max_error_share, watch.max_p99_ms or levels.p99_ms)
-
-
-def _said(resources: Resources, proposal: Proposal, wanted: Word) -> Decision | None:
+def _said(resources: Resources, proposal: Proposal, wanted: Said) -> Decision | None:
     """A word on this very proposal; None where it was not said."""
     for word, decision in words(resources.ledger, proposal.model):
         if word == wanted and decision.details.get(PROPOSAL) == proposal.as_json():
@@ -144,13 +139,22 @@ class _Look:
     baseline: Counters
     started: str
     probes: Probes = field(default_factory=lambda: Probes(0, 0))
-    observed: Observed = field(default_factory=lambda: Observed(0, 0))
+    seen: Counters = field(default_factory=Counters)
     wrong_looks: int = 0
     broken: str = ""
     _address: str = ""
     _way: str = ""
     _golden: tuple[list[dict[str, Any]], golden.Predictions] | None = None
     _golden_at: float = -math.inf
+
+    def judged(self, *, elapsed_s: float) -> Verdict[Word]:
+        """The word on what was seen so far."""
+        deployment, seen = self.resources.spec.deployment, self.seen
+        limit_ms = deployment.watch.max_p99_ms or deployment.service_levels.p99_ms
+        rules = WatchRules(deployment.watch.seconds, deployment.watch.max_error_share, limit_ms)
+        observed = Observed(seen.requests, seen.failures, seen.p99_ms)
+        slow = seen.slower_than(math.inf if limit_ms is None else limit_ms)
+        return decide_watch(observed, self.probes, rules, elapsed_s=elapsed_s, slow=slow)
 
     def again(self) -> bool:
         """One more look at it; False where it cannot be asked, which is no word against it."""
@@ -161,7 +165,7 @@ class _Look:
                 return True
             if not self._address or runtime.way_to(self.live.service) != self._way:
                 self._reach(runtime)
-            answers = self._ask()
+            answers = self._ask() and not self._is_silent(runtime)
             way = self._way
             if not answers:
                 self._reach(runtime)  # under the lease: the gateway is not being started anew
@@ -188,11 +192,16 @@ class _Look:
         with ServiceProbe(self._address) as probe:
             if probe.get("/ping", timeout_s=_PING_TIMEOUT_S)[0] != _OK:
                 return False
-            seen = read_counters(probe.text("/metrics")).since(self.baseline)
-            self.observed = Observed(seen.requests, seen.failures, seen.p99_ms)
+            self.seen = read_counters(probe.text("/metrics")).since(self.baseline)
             if self.wrong_looks or time.monotonic() - self._golden_at >= _GOLDEN_S:
                 self._ask_golden_rows(probe)
         return True
+
+    def _is_silent(self, runtime: Runtime) -> bool:
+        """Whether the spare answers in its stead: clients would not notice, and nor would counters
+        of what it was asked.
+        """
+        return self.live.service.name in runtime.traffic(self.live.model, PRODUCTION).silent
 
     def _reach(self, runtime: Runtime) -> None:
         """The way to this very service; that of a gateway that was started anew is another."""

@@ -23,7 +23,7 @@ class Died(BaseException):
 
 @dataclass
 class Served:
-    """What one service says of itself on its /metrics."""
+    """What one service says of itself on its /metrics. `shut_out`: not to the gateway's checks."""
 
     requests: int = 0
     failures: int = 0
@@ -33,6 +33,7 @@ class Served:
     state: str = "running"
     started: dt.datetime = dt.datetime(2024, 5, 1, tzinfo=dt.UTC)
     silent: bool = False
+    shut_out: bool = False
     answers: list[tuple[int, Any]] = field(default_factory=list)
 
     def serve(
@@ -125,7 +126,9 @@ class FakeRuntime:
 
     def traffic(self, model: str, environment: str) -> Traffic:
         del model, environment
-        return Traffic(self.shares, self.spare)
+        known = self.served.items()
+        silent = frozenset(name for name, seen in known if name in self.shares and seen.shut_out)
+        return Traffic(self.shares, self.spare, silent=silent)
 
     def guard(self, model: str, environment: str, door: DoorSettings) -> None:
         del model

@@ -91,7 +91,7 @@ def watched(production: Production, monkeypatch: pytest.MonkeyPatch) -> Proposal
     old = production.house.resources
     image = dataclasses.replace(image_of(production.house, 1), runtime="docker")
     old.ledger.record_image(image, production.clock())
-    asked = spec(strategy="canary", canary=CANARY, watch={"seconds": 7200})
+    asked = spec(strategy="canary", canary=CANARY, watch={"seconds": 7200, "max_p99_ms": 250})
     resources = Resources(asked, old.settings, owner="a run")
     resources.__dict__["runtime"] = production.runtime
     production.house = House(resources, production.house.folder)
@@ -131,6 +131,24 @@ def test_production_does_not_wait_for_a_registry_that_is_away_and_the_end_of_the
     monkeypatch.setattr(Registry, "set_alias", lambda *what: moved.append(what[-1]))
     assert watch.watch_release(resources, proposal, clock=production.clock) is not None
     assert moved == [3]
+
+
+def test_a_version_for_which_its_spare_answers_does_not_pass_its_watch(
+    production: Production, watched: Proposal
+) -> None:
+    production.pass_s(86400)
+    production.runtime.of(2).shut_out = True
+    with pytest.raises(ReleaseRolledBack, match="the last 3 health probes failed"):
+        watch.watch_release(production.house.resources, watched, clock=production.clock)
+    assert production.house.live() == 1
+
+
+def test_a_slow_version_is_rolled_back_although_few_requests_came_to_it(
+    production: Production, watched: Proposal
+) -> None:
+    production.runtime.of(2).serve(15, slow=15)
+    with pytest.raises(ReleaseRolledBack, match=r"of 15 requests took longer than the 250 ms"):
+        watch.watch_release(production.house.resources, watched, clock=production.clock)
 
 
 def test_a_watch_passes_only_while_somebody_can_be_asked_and_only_once(
