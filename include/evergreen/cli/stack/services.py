@@ -30,9 +30,9 @@ def revive(settings: Settings, say: Callable[[str], None]) -> None:
     logging.getLogger("alembic").setLevel(logging.WARNING)  # a person at a terminal, not a task
     from include.evergreen.spec import load_specs
 
-    ledger = open_ledger(settings.ledger_url)
+    ledger, specs = open_ledger(settings.ledger_url), load_specs(settings.models_dir).specs
     for environment in ("production", "staging"):
-        for model, spec in load_specs(settings.models_dir).specs.items():
+        for model, spec in specs.items():
             live = ledger.deployment(model, environment)
             if live is not None:
                 _revive_one(settings, spec, live, say)
@@ -41,7 +41,6 @@ def revive(settings: Settings, say: Callable[[str], None]) -> None:
 def _revive_one(
     settings: Settings, spec: ModelSpec, live: Deployment, say: Callable[[str], None]
 ) -> None:
-    from include.evergreen.adapters.ledger import open_ledger
     from include.evergreen.adapters.runtime import runtime_of
 
     where = live.environment
@@ -49,14 +48,15 @@ def _revive_one(
         runtime = runtime_of(live.service, settings)
         if runtime.state(live.service) == "running" and runtime.is_published(live.service):
             return
+        from include.evergreen.stages.deploy.services import STAGE_OF
         from include.evergreen.stages.deploy.settle import settle_deployments
         from include.evergreen.stages.resources import Resources
 
-        settle_deployments(Resources(spec, settings), where, now=dt.datetime.now(dt.UTC))
-        now = open_ledger(settings.ledger_url).deployment(live.model, where) or live
+        resources = Resources(spec, settings)
+        settle_deployments(resources, where, now=dt.datetime.now(dt.UTC))
+        now = resources.ledger.deployment(live.model, where) or live
         if not runtime_of(now.service, settings).is_published(now.service):
-            stage = "deploy" if where == "staging" else "release"
-            raise Unavailable(f"run {live.model}.{stage}; its log says why.")
+            raise Unavailable(f"run {live.model}.{STAGE_OF[where]}; its log says why.")
     except EvergreenError as error:
         say(f"{live.model} v{live.version} does not answer in {where}: {error}")
     else:
