@@ -87,6 +87,9 @@ class FakeRuntime:
             self.served[service.name].restart()
         return service
 
+    def name_of(self, order: ServiceOrder) -> str:
+        return self.service(order.image).name
+
     def add(self, image: BuiltImage) -> RunningService:
         name = self.service(image).name
         self.served.setdefault(name, Served())
