@@ -41,7 +41,7 @@ def question(resources: Resources, proposal: Proposal) -> Question | None:
     parts = [
         f"**{proposal.model} v{proposal.version}** {against}: {_text(proposal.reason)}.",
         f"Not answered by {until:%Y-%m-%d %H:%M} UTC, it is not released.",
-        *_judged(training.judgement if training else None),
+        *_judged(training.judgement if training else None, proposal.replaces),
         "### Checks in staging",
         _table(("check", "passed", "seen", "required"), _checks(resources, proposal.version)),
         *_acceptance(resources, proposal.version),
@@ -52,13 +52,16 @@ def question(resources: Resources, proposal: Proposal) -> Question | None:
     return Question(subject, "\n\n".join(parts) + "\n")
 
 
-def _judged(judgement: Judgement | None) -> Iterator[str]:
+def _judged(judgement: Judgement | None, replaces: int | None) -> Iterator[str]:
     """Scores and gates of the training that made the version."""
     yield "### Scores on the holdout"
     if judgement is None:
         yield "The ledger has no judgement of its training."
         return
     champion = judgement.champion_version
+    if replaces and champion != replaces:
+        judged = f"judged against v{champion}" if champion else "judged when there was no champion"
+        yield f"**It was never compared with v{replaces}**: it was {judged}."
     named = {
         "proposed": judgement.challenger,
         f"champion v{champion}" if champion else "champion": judgement.champion,

@@ -179,10 +179,23 @@ def test_the_question_shows_scores_gates_checks_and_links(asks: House) -> None:
         "### Checks in staging",
     ):
         assert line in body, line
+    assert "never compared" not in body
     assert "<img" not in body
     assert "[a](http" not in body
     assert all(line.count("|") - line.count("\\|") in {0, 5} for line in body.splitlines())
     json.dumps(asked.as_json())
+
+
+@pytest.mark.parametrize(
+    ("champion", "judged"),
+    [(None, "judged when there was no champion"), (3, "judged against v3"), (2, "")],
+)
+def test_the_question_says_that_two_versions_were_never_compared(
+    champion: int | None, judged: str
+) -> None:
+    told = "\n".join(evidence._judged(Judgement("won", "", champion_version=champion), 2))
+    assert ("never compared with v2" in told) == bool(judged)
+    assert judged in told
 
 
 @pytest.fixture
