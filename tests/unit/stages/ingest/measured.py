@@ -1,14 +1,13 @@
-"""Ingests in a process of its own: `python -m tests.unit.stages.ingest.measured HOME [nobody]`.
+"""Ingests in a process of its own: `python -m tests.unit.stages.ingest.measured HOME`.
 
 Prints what became of the files, and by how many MiB the peak of memory rose over that of a small
-file. With `nobody`, the files are read without the rights of root.
+file.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import json
-import os
 import resource
 import sys
 import tempfile
@@ -22,7 +21,6 @@ from include.evergreen.stages.ingest import ingest
 from include.evergreen.stages.resources import Resources
 
 LATER = dt.datetime(2100, 1, 1, tzinfo=dt.UTC)
-NOBODY = 65534
 #: More than any of this needs, and far less than what a bomb would take.
 ADDRESS_SPACE = 8 * 2**30
 
@@ -37,7 +35,7 @@ def peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def main(home: Path, *how: str) -> None:
+def main(home: Path) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
     with tempfile.TemporaryDirectory() as small:
         document = (home / "demo.yaml").read_text()
@@ -47,8 +45,6 @@ def main(home: Path, *how: str) -> None:
         Path(small, "landing", "demo", name).write_bytes((home / "small").read_bytes())
         taken(Path(small))
     before = peak_mib()
-    if how and os.geteuid() == 0:
-        os.seteuid(NOBODY)
     report = taken(home)
     told = ""
     try:
@@ -60,4 +56,4 @@ def main(home: Path, *how: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), *sys.argv[2:])
+    main(Path(sys.argv[1]))
