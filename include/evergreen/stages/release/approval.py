@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 
+from include.evergreen.adapters.ledger import Decision
 from include.evergreen.contracts import Answer, Proposal
 from include.evergreen.errors import NotApproved
 from include.evergreen.policy import approving
@@ -110,9 +111,13 @@ def require_proposed(resources: Resources, proposal: Proposal) -> None:
 
 def _word_on(resources: Resources, proposal: Proposal) -> Word | None:
     """The last word on a version, if it is of this very proposal; else None."""
+    return _said_of(resources, proposal)[0]
+
+
+def _said_of(resources: Resources, proposal: Proposal) -> tuple[Word | None, Decision | None]:
     word, decision = last_word(resources.ledger, resources.model, proposal.version)
     ours = decision is not None and decision.details.get(PROPOSAL) == proposal.as_json()
-    return word if ours else None
+    return (word, decision) if ours else (None, None)
 
 
 def _told(resources: Resources, proposal: Proposal) -> str:
@@ -135,9 +140,7 @@ def was_begun(resources: Resources, proposal: Proposal) -> bool:
 
 def answered(resources: Resources, proposal: Proposal) -> Answer | None:
     """What was recorded as the answer to this very proposal; None before there is one."""
-    if _word_on(resources, proposal) is None:
-        return None
-    _, decision = last_word(resources.ledger, resources.model, proposal.version)
+    _, decision = _said_of(resources, proposal)
     found = decision.details.get(ANSWER) if decision is not None else None
     return Answer.from_json(found) if found else None
 
