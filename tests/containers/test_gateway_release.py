@@ -23,7 +23,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from include.evergreen.adapters.runtime import PATIENCE_S, DoorSettings, Traffic
-from include.evergreen.adapters.runtime.container_config import host_name
 from include.evergreen.adapters.runtime.docker_runtime import DockerRuntime
 from include.evergreen.contracts import BuiltImage, RunningService
 from include.evergreen.spec import ModelSpec
@@ -183,9 +182,8 @@ def test_a_version_that_ends_or_hangs_is_stood_in_for_by_its_spare(
             os.kill(pid, signal.SIGKILL if how == "kill" else signal.SIGSTOP)
         if spare:
             wait_for(lambda: crowd.answers["1"] > 20)
-            # The name of one that was removed is nobody's any more.
-            silent = {host_name(new.name) if how == "remove" else new.name}
-            wait_for(lambda: runtime.traffic("rides", "production").silent == silent)
+            wait_for(lambda: runtime.is_silent(new))
+            assert not runtime.is_silent(old)
         elif how == "hang":
             time.sleep(3)  # longer than its patience, and than three checks of its health
         else:
@@ -193,7 +191,7 @@ def test_a_version_that_ends_or_hangs_is_stood_in_for_by_its_spare(
         if how == "hang":
             os.kill(pid, signal.SIGCONT)
             wait_for(lambda seen=crowd.answers["2"]: crowd.answers["2"] > seen + 20)
-            assert not runtime.traffic("rides", "production").silent
+            assert not runtime.is_silent(new)
     if spare:
         assert crowd.lost == []
     elif how == "hang":

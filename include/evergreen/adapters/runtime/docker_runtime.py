@@ -105,6 +105,10 @@ class DockerRuntime(EngineTraffic, EngineUpkeep):
         return self._routes.is_published(host_name(service.name))
 
     @read
+    def is_silent(self, service: RunningService) -> bool:
+        return self._routes.is_silent(host_name(service.name))
+
+    @read
     def state(self, service: RunningService) -> ServiceState:
         found = self._inspect(service.service_id)
         if found is None or self._is_anothers(found):

@@ -79,9 +79,7 @@ class EngineTraffic:
         names = {host_name(found.name): found.name for found in self.find(model, environment)}
         now = self._routes.traffic(model, environment)
         shares = {names.get(host, host): share for host, share in now.shares.items()}
-        silent = frozenset(names.get(host, host) for host in now.silent)
-        spare = names.get(now.spare, now.spare)
-        return Traffic(shares, spare, sticky=now.sticky, silent=silent)
+        return Traffic(shares, names.get(now.spare, now.spare), sticky=now.sticky)
 
     @effect
     def guard(self, model: str, environment: Environment, door: DoorSettings) -> None:

@@ -153,8 +153,7 @@ class Routes:
         spare = next((server.host for server in seen if server.spare), "")
         total = sum(parts.values())
         shares = {host: part / total for host, part in parts.items()}
-        silent = frozenset(server.host for server in seen if server.share and not server.up)
-        return Traffic(shares, spare, sticky="sticky" in running.words, silent=silent)
+        return Traffic(shares, spare, sticky="sticky" in running.words)
 
     @effect
     def guard(self, model: str, environment: str, door: DoorSettings) -> None:
@@ -195,6 +194,19 @@ class Routes:
             )
         except Unavailable:
             return False
+
+    @read
+    def is_silent(self, host: str) -> bool:
+        """Whether the running gateway gets no answer from this service, to which it sends requests.
+
+        Raises:
+            Unavailable: the gateway does not answer.
+        """
+        return any(
+            seen.host == host and seen.share and not seen.up
+            for place in self._places_with(host)
+            for seen in self._seen(place.number).values()
+        )
 
     @effect
     def withdraw(self, host: str) -> None:

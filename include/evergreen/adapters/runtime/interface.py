@@ -55,14 +55,12 @@ class Traffic:
 
     `shares`: of all requests, by the service's name, each above 0; {} where nobody is sent to
     anybody. `spare`: the service that answers what those do not, '' for none. `sticky`: requests
-    with one X-Request-Key are answered by one of them. `silent`: services with a share that do not
-    answer the gateway's own checks, so that the others are asked instead.
+    with one X-Request-Key are answered by one of them.
     """
 
     shares: Mapping[str, float]
     spare: str = ""
     sticky: bool = False
-    silent: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -196,6 +194,14 @@ class Runtime(Protocol):
 
     def is_published(self, service: RunningService) -> bool:
         """Whether requests to its endpoint are sent to it."""
+
+    def is_silent(self, service: RunningService) -> bool:
+        """Whether requests are sent to it, and it does not answer the gateway's own checks, so that
+        its spare is asked in its stead.
+
+        Raises:
+            Unavailable: the gateway does not answer.
+        """
 
     def state(self, service: RunningService) -> ServiceState: ...
 

@@ -142,6 +142,10 @@ class ProcessRuntime(NoTraffic, FolderUpkeep):
         return self.state(service) != "gone"
 
     @read
+    def is_silent(self, _: RunningService) -> bool:
+        return False  # there is no gateway that could ask another
+
+    @read
     def state(self, service: RunningService) -> ServiceState:
         for order_file in self._orders(service):
             return "running" if self._process(order_file) else "stopped"

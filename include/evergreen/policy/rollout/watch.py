@@ -72,8 +72,8 @@ def _broken(seen: Observed, probes: Probes, rules: WatchRules, slow: int) -> Ite
         yield f"{seen.failed}, {rules.max_error_share:g} may; it is not chance"
     if rules.max_p99_ms is not None and surely_above(slow, seen.requests, ABOVE_P99):
         yield (
-            f"{slow:,} of {seen.requests:,} requests took longer than the {rules.max_p99_ms:g} ms "
-            f"that {ABOVE_P99:g} may; it is not chance"
+            f"{slow:,} of {seen.requests:,} took longer than the p99 of {rules.max_p99_ms:g} ms, "
+            f"{ABOVE_P99:g} may; it is not chance"
         )
 
 

@@ -153,7 +153,7 @@ class _Look:
         limit_ms = deployment.watch.max_p99_ms or deployment.service_levels.p99_ms
         rules = WatchRules(deployment.watch.seconds, deployment.watch.max_error_share, limit_ms)
         observed = Observed(seen.requests, seen.failures, seen.p99_ms)
-        slow = seen.slower_than(math.inf if limit_ms is None else limit_ms)
+        slow = seen.slower_than(limit_ms)
         return decide_watch(observed, self.probes, rules, elapsed_s=elapsed_s, slow=slow)
 
     def again(self) -> bool:
@@ -165,7 +165,8 @@ class _Look:
                 return True
             if not self._address or runtime.way_to(self.live.service) != self._way:
                 self._reach(runtime)
-            answers = self._ask() and not self._is_silent(runtime)
+            # While its spare answers in its stead no client notices, and no counter of its own.
+            answers = self._ask() and not runtime.is_silent(self.live.service)
             way = self._way
             if not answers:
                 self._reach(runtime)  # under the lease: the gateway is not being started anew
@@ -196,12 +197,6 @@ class _Look:
             if self.wrong_looks or time.monotonic() - self._golden_at >= _GOLDEN_S:
                 self._ask_golden_rows(probe)
         return True
-
-    def _is_silent(self, runtime: Runtime) -> bool:
-        """Whether the spare answers in its stead: clients would not notice, and nor would counters
-        of what it was asked.
-        """
-        return self.live.service.name in runtime.traffic(self.live.model, PRODUCTION).silent
 
     def _reach(self, runtime: Runtime) -> None:
         """The way to this very service; that of a gateway that was started anew is another."""

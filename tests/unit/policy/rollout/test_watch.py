@@ -82,7 +82,7 @@ def test_the_reason_has_the_numbers():
 
     assert reason(Observed(200, 20, 300.0), Probes(9, 4), 5.0, 7) == (
         "the last 4 health probes failed; 20 of 200 failed (0.1), 0.01 may; it is not chance; "
-        "7 of 200 requests took longer than the 100 ms that 0.01 may; it is not chance"
+        "7 of 200 took longer than the p99 of 100 ms, 0.01 may; it is not chance"
     )
     assert reason(Observed(0, 0), Probes(3, 1), 5.0) == (
         "5 of 60 s are over; the last 1 health probes failed"

@@ -129,9 +129,7 @@ class FakeRuntime:
 
     def traffic(self, model: str, environment: str) -> Traffic:
         del model, environment
-        known = self.served.items()
-        silent = frozenset(name for name, seen in known if name in self.shares and seen.shut_out)
-        return Traffic(self.shares, self.spare, silent=silent)
+        return Traffic(self.shares, self.spare)
 
     def guard(self, model: str, environment: str, door: DoorSettings) -> None:
         del model
@@ -182,6 +180,9 @@ class FakeRuntime:
 
     def is_published(self, service: RunningService) -> bool:
         return service.name in self.shares
+
+    def is_silent(self, service: RunningService) -> bool:
+        return self.is_published(service) and self.served[service.name].shut_out
 
     def has(self, image: BuiltImage) -> bool:
         del image

@@ -13,7 +13,6 @@ from include.evergreen.errors import (
     InputError,
     LeaseLost,
     ReleaseRolledBack,
-    Unavailable,
     VerificationFailed,
 )
 from include.evergreen.stages.release import rollback, rollout, stand, watch
@@ -21,14 +20,10 @@ from tests.unit.stages.release.conftest import words
 from tests.unit.stages.release.fake_runtime import FakeRuntime
 from tests.unit.stages.release.test_canary import Production, name
 from tests.unit.stages.release.test_canary import production as production  # noqa: PLC0414
-from tests.unit.stages.release.test_interrupted import go_back
+from tests.unit.stages.release.test_interrupted import away, go_back
 from tests.unit.stages.release.test_interrupted import watched as watched  # noqa: PLC0414
 
 WRONG = (Check("golden_rows", False, "9", "0"),)
-
-
-def away(*_: object) -> None:
-    raise Unavailable("the engine does not answer")
 
 
 # --- the watch ----------------------------------------------------------------------------------

@@ -147,7 +147,7 @@ def test_a_slow_version_is_rolled_back_although_few_requests_came_to_it(
     production: Production, watched: Proposal
 ) -> None:
     production.runtime.of(2).serve(15, slow=15)
-    with pytest.raises(ReleaseRolledBack, match=r"of 15 requests took longer than the 250 ms"):
+    with pytest.raises(ReleaseRolledBack, match=r"of 15 took longer than the p99 of 250 ms"):
         watch.watch_release(production.house.resources, watched, clock=production.clock)
 
 
