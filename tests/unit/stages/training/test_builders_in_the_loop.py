@@ -26,11 +26,12 @@ class Floored(RegressorMixin, BaseEstimator):
 
 
 def search_space(trial):
-    trial.suggest_int("n_estimators", 5, 20)
+    trial.suggest_int("n_estimators", 20, 60)
 
 
 def build(params, task):
-    return Floored(ExtraTreesRegressor(random_state=3, **(params or {"n_estimators": 5})))
+    chosen = params or {"n_estimators": 20}
+    return Floored(ExtraTreesRegressor(min_samples_leaf=5, random_state=3, **chosen))
 '''
 
 
