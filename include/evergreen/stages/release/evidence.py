@@ -38,8 +38,9 @@ def question(resources: Resources, proposal: Proposal) -> Question | None:
     training = resources.ledger.training(candidate.training_key)
     until = deadline(proposal, resources.spec.deployment.approval_rules.timeout_s)
     against = f"instead of v{proposal.replaces}" if proposal.replaces else "as the first version"
+    why = f": {_text(proposal.reason)}" if proposal.reason else ""  # who asks by hand need not say
     parts = [
-        f"**{proposal.model} v{proposal.version}** {against}: {_text(proposal.reason)}.",
+        f"**{proposal.model} v{proposal.version}** {against}{why}.",
         f"Not answered by {until:%Y-%m-%d %H:%M} UTC, it is not released.",
         *_judged(training.judgement if training else None, proposal.replaces),
         "### Checks in staging",

@@ -251,6 +251,15 @@ def test_the_question_says_why_there_are_no_acceptance_examples(
         assert f"### Acceptance examples\n\n{none}{why}.\n" in asked.body
 
 
+@pytest.mark.parametrize(("reason", "told"), [("a hunch", ": a hunch."), ("", ".")])
+def test_the_question_says_why_where_somebody_said_so(asks: House, reason: str, told: str) -> None:
+    proposal = propose.choose_version(asks.resources, 1, reason, now=asks.now())
+    assert proposal is not None
+    asked = evidence.question(asks.resources, proposal)
+    assert asked is not None
+    assert asked.body.startswith(f"**rides v1** as the first version{told}\n")
+
+
 def test_the_question_is_asked_also_of_a_version_that_the_registry_has_not(asks: House) -> None:
     asked = evidence.question(asks.resources, proposed(asks))
     assert asked is not None
